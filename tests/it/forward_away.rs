@@ -2,8 +2,8 @@
 //! push has its 201 and the backlog is caught up with; with `ack = "forward"` pushes get 503 before
 //! their body is read, and nothing is lost.
 //!
-//! `AWAY_SECONDS` and `AWAY_RATE` make it longer; `AWAY_CATCH_UP` is how many notifications a
-//! second must be caught up with, and that 201s must come within 15 s.
+//! `AWAY_SECONDS` and `AWAY_RATE` make it longer. `AWAY_CATCH_UP` sets the rate, in notifications a
+//! second, at which the backlog must be caught up with, and requires 201s within 15 s.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ use crate::support::{
 
 /// What a backlog may add to the memory of an endpoint, in KiB.
 const GROWTH_MAX: u64 = 24 * 1024;
-/// By when pushes have their 201 again, after the servers are back.
+/// How soon pushes must have their 201 again after the servers are back.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 const MESSAGE_BYTES: usize = 500;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -58,7 +58,8 @@ fn push(url: &str, number: usize) -> Draft {
 }
 
 impl Away {
-    /// `None`, which is said, without nats-server. Pushes are sent, and the first are delivered.
+    /// Starts everything, and waits until the first pushes are delivered. Prints a note and returns
+    /// `None` without nats-server.
     fn start(ack: &str) -> Option<Self> {
         let nats = Nats::cluster(&NatsSetup {
             is_synced: true,
@@ -90,8 +91,8 @@ impl Away {
         Some(away)
     }
 
-    /// How many notifications were acknowledged. One whose acknowledgement was lost with a server
-    /// is a duplicate when it is sent again.
+    /// How many notifications were acknowledged. If an acknowledgement was lost with a server, the
+    /// notification counts as a duplicate when it is sent again.
     fn delivered(&self) -> usize {
         let metrics = get(admin(&self.endpoint), "/metrics", "").body;
         let of = |result: &str| {
@@ -117,7 +118,7 @@ impl Away {
         self.load.take().unwrap().finish()
     }
 
-    /// The stream has what was answered 201, each once.
+    /// Asserts that the stream has exactly what was answered 201, each once.
     async fn assert_each_once(&self, answers: &[Answered], told: &str) {
         let accepted = answers.iter().filter(|it| it.status == 201);
         let expected: BTreeSet<Stored> = accepted

@@ -22,9 +22,9 @@ use crate::support::{
     Endpoint, LocalMns, Nats, NatsSetup, Stored, assert_each_once, leader, until,
 };
 
-/// Publishers at the same time.
+/// How many publishers run at once.
 const PUBLISHERS: usize = 4;
-/// What an endpoint may need at most, in KiB.
+/// The most resident memory that an endpoint may use, in KiB.
 const RESIDENT_MAX: u64 = 64 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -42,13 +42,13 @@ fn number(name: &str, usual: usize) -> usize {
 /// The figures of a round.
 #[derive(Default)]
 struct Figures {
-    /// How many 201s of the endpoint that was lost were looked for in the stream.
+    /// How many 201s of the lost endpoint were looked up in the stream.
     witnessed: usize,
-    /// How many of them were nowhere else yet.
+    /// How many of them were only on its disk.
     only_on_disk: usize,
-    /// What the stream dropped as repeats.
+    /// How many repeats the stream dropped.
     repeats: u64,
-    /// Of the endpoint that needed most.
+    /// The resident memory of the endpoint that used most.
     resident_kib: u64,
     /// The longest time in which MNS saw nothing delivered.
     pause: Duration,
@@ -61,8 +61,8 @@ fn expected(published: &[Published]) -> BTreeSet<Stored> {
         .collect()
 }
 
-/// What was answered 201 at that moment and was not in the stream by then: its id with its
-/// endpoint, and where it is now.
+/// What had its 201 at the time of the witness but was not yet in the stream: its id with its
+/// endpoint, and its present sequence number, if it has one.
 fn only_on_disk<'w>(
     stored: &BTreeMap<u64, Stored>,
     witness: &'w Witness,
@@ -77,7 +77,7 @@ fn only_on_disk<'w>(
         .collect()
 }
 
-/// A sum over what metrics that begin so have counted for each endpoint since it started.
+/// The sum of the metrics with this prefix over all running endpoints.
 fn sum(site: &Site, metric: &str) -> u64 {
     let metrics = site
         .endpoints()
@@ -90,15 +90,15 @@ fn sum(site: &Site, metric: &str) -> u64 {
     metrics.map(of).sum()
 }
 
-/// Loses one thing after the other while MNS publishes, each once a given percentage is delivered.
-/// Returns what was witnessed when something was lost.
+/// Loses one part after another while MNS publishes, each when a certain percentage is delivered.
+/// Returns what was witnessed at each loss.
 async fn lose(site: &mut Site, form: Form<'_>, total: u64) -> Vec<Witness> {
     let context = site.context().await;
     let part = |percent: u64| total * percent / 100;
     site.delivered(part(10)).await;
     let dir = site.kill(1);
     let mut seen = vec![site.witness()];
-    // Permanently, if a 201 promises more than this machine can.
+    // With `ack = "forward"` the disk is lost too: the 201 does not depend on it.
     let dir = match form.ack {
         "forward" => tempfile::tempdir().unwrap(),
         _ => dir,
@@ -121,7 +121,7 @@ async fn lose(site: &mut Site, form: Form<'_>, total: u64) -> Vec<Witness> {
     seen
 }
 
-/// How long MNS saw nothing delivered at most, from the first to the last message.
+/// The longest time without a delivery, as MNS sees it, from the first to the last message.
 async fn longest_pause(mns: Arc<LocalMns>, total: u64) -> Duration {
     let (mut last, mut longest) = ((0, Instant::now()), Duration::ZERO);
     while last.0 < total {
@@ -250,7 +250,8 @@ async fn the_stream_has_each_notification_once_whatever_is_lost() {
     }
 }
 
-/// Acknowledges every other notification by showing the acknowledgement of the one before.
+/// A faulty sink: acknowledges every other notification with the proof of the one before, without
+/// sending it.
 struct Liar {
     real: NatsSink,
     proof: Mutex<Option<Delivered>>,
@@ -276,7 +277,7 @@ impl Sink for Liar {
     }
 }
 
-/// The test can fail, at the seam.
+/// Control: a sink that loses messages makes the check fail.
 #[tokio::test(flavor = "multi_thread")]
 #[should_panic(expected = "lacks messages")]
 async fn a_sink_that_acknowledges_without_storing_is_noticed() {
@@ -301,7 +302,7 @@ async fn a_sink_that_acknowledges_without_storing_is_noticed() {
     drop(assert_each_once(&context, STREAM, &expected(&published), "control").await);
 }
 
-/// The test can fail, with the servers of Debian 12: `NATS_SERVER` names that of version 2.9.10.
+/// Control: the servers of Debian 12 make the check fail. `NATS_SERVER` names version 2.9.10.
 #[test]
 #[ignore = "takes an old server, and minutes"]
 fn servers_that_lose_what_they_have_acknowledged_are_noticed() {
@@ -320,7 +321,7 @@ fn servers_that_lose_what_they_have_acknowledged_are_noticed() {
             Ok(line) => tell(&line.unwrap()),
             Err(failure) => {
                 let said = failure.downcast_ref::<String>().unwrap();
-                // A failure of the check, and not one to finish.
+                // It failed in the check, not because a round did not end.
                 assert!(said.contains("forward/window, seed"), "{said}");
                 return tell(&format!("{said}\n"));
             }

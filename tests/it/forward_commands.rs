@@ -46,12 +46,12 @@ impl Setup {
         }
     }
 
-    /// Without a server.
+    /// A setup without nats-server.
     fn alone(sets: &[(&str, &str)]) -> Self {
         Self::of(None, sets)
     }
 
-    /// `None`, which is said, without nats-server.
+    /// A setup with a server. Prints a note and returns `None` without nats-server.
     fn with_nats(lines: &str, sets: &[(&str, &str)]) -> Option<Self> {
         let nats = Nats::one(&NatsSetup {
             is_synced: true,
@@ -117,7 +117,7 @@ impl Setup {
         finish(&mut self.command(dir, port, arguments), b"")
     }
 
-    /// What `forward status` says of the destination.
+    /// What `forward status` prints for the destination.
     fn status(&self, dir: &Path, port: u16) -> Value {
         let ended = self.run(dir, port, &["status", "orders", "--output", "json"]);
         serde_json::from_str(&ended.stdout).unwrap()
@@ -127,7 +127,7 @@ impl Setup {
         self.status(dir, port)["backlog_bytes"].as_u64().unwrap()
     }
 
-    /// The ids in the stream of what was published, in order: the header and the message.
+    /// The message id and the `Nats-Msg-Id` of each notification in the stream, in order.
     async fn stored(&self) -> Vec<(String, String)> {
         let urls = self.nats.as_ref().unwrap().urls();
         let client = ConnectOptions::new().connect(urls).await.unwrap();
@@ -173,7 +173,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Waits for the place of the saved cursor to be where the log ends.
+/// Waits until the saved cursor is at the end of the log.
 fn passed(setup: &Setup, dir: &Path, port: u16) {
     eventually("the cursor is at the end", || {
         (setup.status(dir, port)["backlog_bytes"] == 0).then_some(())
@@ -189,7 +189,7 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     let now = ["reset", "orders", "--to", "now"];
     let beside = setup.run(endpoint.path(), port, &now);
     beside.assert(1, "serve writes to the logs of port");
-    // As after a power cut: the commit log is not empty.
+    // Killed and not stopped, so that the commit log is not empty.
     let dir = endpoint.kill();
     let dir_path = dir.path();
     let reset =
@@ -204,7 +204,8 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     reset(&setup, "oldest").assert(0, "the next start forwards from the oldest record");
     assert_eq!(setup.backlog(dir_path, port), all);
 
-    // The second of the three begins behind the record of the start and the first.
+    // The second record of a notification, which begins after the record of the start and the first
+    // notification.
     let log = fs::read_to_string(dir_path.join(format!("logs/endpoint_log.{port}"))).unwrap();
     let second = log.find("<MessageId>M1<").unwrap();
     let begin = log[..second].rfind("\n[").unwrap() + 1;
@@ -223,7 +224,7 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     assert_eq!(setup.status(dir_path, port)["state"], "unusable");
     reset(&setup, "oldest").assert(0, "the old cursor was not usable (");
     assert_eq!(setup.status(dir_path, port)["state"], "saved");
-    // That of another stream.
+    // The same cursor is not usable for another stream.
     setup.set("forward.orders.stream", "OTHER");
     assert_eq!(setup.status(dir_path, port)["state"], "unusable");
     reset(&setup, "now").assert(0, "the old cursor was not usable (");
@@ -299,7 +300,7 @@ async fn dead_letters_are_listed_sent_again_and_dropped_beside_a_serve_that_make
     );
     assert!(listed.stdout.contains("/L2  "), "{listed:?}");
     let listed = run(&setup, &["dead", "list", "orders", "--output", "json"]);
-    // They were in flight together, so they may have ended in any order.
+    // They were in flight together, so they may have failed in any order.
     let letters = listed
         .stdout
         .lines()
@@ -351,7 +352,8 @@ async fn dead_letters_are_listed_sent_again_and_dropped_beside_a_serve_that_make
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drain_waits_for_what_was_there_while_pushes_arrive() {
-    // A message that is too large stays in the way: there is no room for a dead letter.
+    // A message that is too large keeps the cursor back, because there is no room for its dead
+    // letter.
     let no_room = [("forward.orders.dead_letters_max", "1")];
     let Some(mut setup) = Setup::with_nats("max_payload: 2048", &no_room) else {
         return;
@@ -379,7 +381,7 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
         told.contains("bytes of the log are not forwarded")
             .then_some(())
     });
-    // This one is never passed, and pushes do not stop: it ends all the same.
+    // The cursor never passes this one, and pushes do not stop. The drain must end nevertheless.
     assert_eq!(setup.push(&endpoint, "L6", &[b'x'; 4000]), 201);
     setup.nats().start(0);
     setup.nats().ready(0);
@@ -430,7 +432,7 @@ async fn check_says_what_is_wrong_with_the_stream_and_changes_nothing() {
     setup.set("forward.orders.monitors", &monitor);
     setup.set("forward.orders.duplicate_window", "1m");
     let dir = tempfile::tempdir().unwrap();
-    // No log is needed, and none is made.
+    // `check` needs no log and creates none.
     let missing = setup.run(dir.path(), 8080, &["check", "orders"]);
     missing.assert(0, "the first message makes it");
     assert!(setup.stored().await.is_empty());
@@ -482,7 +484,7 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
     let port = endpoint.address.port();
     let dir = endpoint.path().to_owned();
     setup.accept(&endpoint, 0..12);
-    // A repeat is not sent: the first one was.
+    // A repeat is not replayed, because its first copy is.
     setup.accept(&endpoint, [3]);
     let ids: Vec<String> = (0..12).map(|number| format!("M{number}")).collect();
     let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -545,7 +547,7 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
         away.stderr.contains("Go on with --from endpoint_log."),
         "{away:?}"
     );
-    // A signal ends it before its patience does.
+    // A signal ends it before its timeout of an hour.
     let arguments = ["replay", "orders", "--from", "1h", "--timeout", "1h"];
     let mut command = setup.command(&dir, port, &arguments);
     let errors = dir.join("replay.stderr");
@@ -554,7 +556,8 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
     let mut running = Running(command.spawn().unwrap());
     let told = || fs::read_to_string(&errors).unwrap();
     eventually("it sends", || told().contains("Replaying 12").then_some(()));
-    // It may not have its handler yet: a signal before that ends it without a word.
+    // Without a handler SIGINT would end the process without its last message, so wait for the
+    // handler.
     let pid = Pid::from_child(&running.0);
     eventually("it listens to the signal", || {
         let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();

@@ -13,19 +13,19 @@ use crate::admin::{get, metric};
 use crate::forward_serve::{STREAM, Setup, admin, cursor, ready};
 use crate::support::{Endpoint, Identity, Options, eventually, until};
 
-/// What waits in the log may be this large in these tests, and a message that fills it.
+/// The limit of the backlog in these tests, and the size of a message of which a few fill it.
 const BACKLOG: &str = "1MiB";
 const LARGE: usize = 48 * 1024;
 
-/// A counter of the destination, with the labels behind that of its name.
+/// A counter of the destination, with the labels that follow its name.
 fn counted(endpoint: &Endpoint, name: &str, labels: &str) -> f64 {
     let metrics = get(admin(endpoint), "/metrics", "").body;
     let name = format!("mns_endpoint_forward_{name}{{to=\"orders\"{labels}}}");
     metric(&metrics, &name)
 }
 
-/// Waits until the destination is shown as one that takes nothing for this reason, in the metrics
-/// and in the diagnostic log. The endpoint stays ready.
+/// Waits until the metrics and the diagnostic log show that the destination accepts nothing for
+/// this reason. The endpoint stays ready.
 #[track_caller]
 fn assert_shown(endpoint: &Endpoint, reason: &str, detail: &str) {
     eventually(&format!("{reason} is counted"), || {
@@ -41,7 +41,7 @@ fn assert_shown(endpoint: &Endpoint, reason: &str, detail: &str) {
     assert_eq!(parts["forward.orders"]["ended"], false, "{parts}");
 }
 
-/// A stream that takes what is forwarded here.
+/// The configuration of a stream with the subjects that are used here.
 fn config(change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config {
         name: STREAM.to_owned(),
@@ -53,7 +53,8 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
     config
 }
 
-/// Whoever says no name may do everything; the forwarder may do this.
+/// The users of a server: a client without a name may do everything, the forwarder has these
+/// permissions.
 fn users(password: &str, permissions: &str) -> String {
     format!(
         "authorization {{ users: [ {{ user: admin, password: all }},\n{{ user: forwarder, \
@@ -61,7 +62,7 @@ fn users(password: &str, permissions: &str) -> String {
     )
 }
 
-/// A file beside the endpoint, which has a name before there is an endpoint.
+/// Has the endpoint log in with a password file, which exists before the endpoint starts.
 fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
     let file = dir.join("password");
     fs::write(&file, password).unwrap();
@@ -72,7 +73,7 @@ fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
     file
 }
 
-/// Logs that are rotated soon, and deleted as soon as nobody needs them.
+/// Rotates logs early, and deletes them as soon as nothing needs them.
 fn rotating(options: Options) -> Options {
     options
         .set("logs.rotate_size", "8KiB")
@@ -117,8 +118,8 @@ async fn wrong_credentials_are_shown_until_their_file_is_replaced() {
     setup.assert_each_once(0..3).await;
     setup.accept(&endpoint, 3..5);
     setup.assert_each_once(0..5).await;
-    // The server has another password from now on, and so has the file: the connection that is
-    // there ends, and the next one is made with it.
+    // The password changes on the server and in the file. The present connection ends, and the next
+    // one uses the new password.
     fs::write(&file, "other").unwrap();
     setup.nats.reload(&users("other", may));
     setup.accept(&endpoint, 5..8);
@@ -206,7 +207,7 @@ async fn a_message_that_is_too_large_is_a_dead_letter_and_holds_up_no_other() {
         letter.contains("\"M1\"") && letter.contains("too_large"),
         "{letter}"
     );
-    // The cursor has passed it: it is not tried again by the next start.
+    // The cursor has passed it, so the next start does not send it again.
     let (_printed, dir) = endpoint.stop();
     let endpoint = setup.restart(dir, port);
     setup.accept(&endpoint, [5]);
@@ -298,7 +299,7 @@ async fn at_its_bound_a_backlog_refuses_pushes_until_the_destination_is_back() {
     let mut accepted = BTreeSet::new();
     let refused = eventually("pushes are refused", || {
         let number = accepted.len();
-        // It is measured once a second.
+        // The backlog is measured once a second, so some pushes are still accepted.
         (push(&setup, number) == 503 || !accepted.insert(number)).then_some(number)
     });
     assert!(refused > 1024 * 1024 / LARGE / 3, "{refused}");
@@ -342,7 +343,7 @@ async fn no_log_is_deleted_for_its_age_while_a_cursor_is_before_it() {
     let old = rotated(&endpoint);
     assert!(old.len() > 2, "{old:?}");
     age(&old);
-    // Each rotation deletes what is old and needed by nobody.
+    // Each rotation deletes old files that nothing needs.
     setup.accept(&endpoint, 20..40);
     assert!(rotated(&endpoint).len() > old.len());
     setup.nats.start(0);
@@ -415,14 +416,14 @@ async fn a_log_that_ends_before_the_cursor_is_followed_from_its_end() {
     let end = end + text[end..].find("\n\n").unwrap() + 2;
     fs::write(&log, &text[..end]).unwrap();
     let endpoint = setup.restart(dir, port);
-    // What was cut is not on disk any more, so MNS's repeat is as good as a new one.
+    // What was cut is no longer on disk, so a repeat from MNS counts as new.
     setup.accept(&endpoint, [6, 5, 7]);
     setup.assert_each_once(0..8).await;
     endpoint.assert_tells("The log ends before the cursor");
     endpoint.stop();
 }
 
-/// The volume of an endpoint that waits for its destination, twice.
+/// Two copies of the volume of an endpoint with a backlog.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cloned_volume_doubles_nothing_and_one_volume_serves_one() {
     let Some(mut setup) = Setup::new("journal") else {
@@ -466,7 +467,7 @@ async fn a_cloned_volume_doubles_nothing_and_one_volume_serves_one() {
     setup.assert_each_once(0..7).await;
 }
 
-/// The price of `ack = "journal"`: what waits in the log of a machine is lost with that machine.
+/// The price of `ack = "journal"`: a backlog is lost with the machine that has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_is_lost_takes_along_what_was_not_forwarded() {
     let Some(mut setup) = Setup::new("journal") else {

@@ -25,7 +25,7 @@ use crate::support::{
     Came, CertificateHost, Draft, Endpoint, Identity, Options, Reply, Webhook, eventually, key, run,
 };
 
-/// Keys of 192 bits, as Standard Webhooks wants them.
+/// Keys of 192 bits, the shortest that Standard Webhooks recommends.
 const KEYS: [&[u8]; 2] = [b"the first secret, 24 byt", b"the second secret, 24 by"];
 
 fn secret(key: &[u8]) -> String {
@@ -78,7 +78,7 @@ impl Setup {
         Endpoint::start(&self.options)
     }
 
-    /// The same endpoint again, after a stop or a kill.
+    /// Starts the endpoint again, after a stop or a kill.
     fn restart(&self, dir: tempfile::TempDir, port: u16) -> Endpoint {
         let listen = format!("127.0.0.1:{port}");
         Endpoint::start_in(dir, &self.options.clone().set("server.listen", &listen))
@@ -137,7 +137,7 @@ fn failures(endpoint: &Endpoint, reason: &str) -> f64 {
 fn a_notification_is_a_signed_request_with_its_attributes() {
     let hook = Webhook::taking();
     let mut setup = Setup::new(&hook.url());
-    // Nobody listens there, and nobody has to.
+    // Nobody listens there: if the proxy were used, nothing would arrive.
     setup.options = setup.options.env("http_proxy", "http://127.0.0.1:1");
     let endpoint = setup.start();
     for number in 0..5 {
@@ -208,7 +208,7 @@ fn what_fails_is_sent_again_under_the_same_id_and_no_redirect_is_followed() {
         ("M2", 0) => Reply::Status(404, ""),
         ("M3", 0) => Reply::Cut,
         ("M4", 0) => Reply::Silent,
-        // The status was there: it has taken it.
+        // The status of success was complete, so it counts as delivered.
         ("M5", 0) => Reply::CutBody,
         _ => ok(),
     });
@@ -244,7 +244,8 @@ fn an_answer_without_an_end_is_not_read_to_the_end() {
     setup.accept(&endpoint, [0]);
     eventually_delivered(&hook, [0]);
     assert_eq!(failures(&endpoint, "server_error"), 1.0);
-    // What the buffers of two sockets hold. Without a bound it would go on for `timeout`.
+    // About what the buffers of two sockets hold. Without a bound the read would go on for
+    // `timeout`.
     assert!(hook.written() < 16 << 20, "{} bytes", hook.written());
     endpoint.stop();
 }
@@ -263,7 +264,7 @@ fn a_service_that_asks_for_less_gets_nothing_until_then() {
     eventually("it knows", || {
         (failures(&endpoint, "throttled") > 0.0).then_some(())
     });
-    // Another one, of which it has said nothing.
+    // Another notification waits too, although the answer was not about it.
     hook.answers(|_, _| ok());
     setup.accept(&endpoint, [1]);
     eventually_delivered(&hook, 0..2);
@@ -286,7 +287,7 @@ fn refusals_are_a_verdict_on_a_message_only_if_a_later_one_is_taken() {
         ["M0", "M1", "M2"].into_iter().all(often).then_some(())
     });
     assert_eq!(dead_letters(&endpoint), []);
-    // Now it is M1 alone.
+    // Now only M1 is refused, so the refusal is a verdict on it.
     hook.answers(|came, _| match came.message() {
         "M1" => Reply::Status(404, AGAIN),
         _ => ok(),
@@ -408,7 +409,7 @@ fn with_ack_forward_a_201_comes_only_after_the_service_has_it() {
     };
     for number in 0..5 {
         accept(number);
-        // No waiting: it has to be there by now.
+        // No wait: the 201 must come after the delivery.
         assert!(hook.delivered().contains(&format!("M{number}")));
     }
     hook.answers(|_, _| Reply::Status(500, ""));
@@ -418,7 +419,7 @@ fn with_ack_forward_a_201_comes_only_after_the_service_has_it() {
         let log = endpoint.endpoint_log();
         log.contains("forward_unavailable").then_some(())
     });
-    // What it never takes must not keep the others out permanently.
+    // Notifications that it never accepts must not keep the others out permanently.
     hook.answers(|came, _| match came.message() {
         "M5" | "M6" => Reply::Status(500, ""),
         _ => ok(),
@@ -443,7 +444,7 @@ fn a_secret_is_replaced_without_a_restart_and_two_make_two_signatures() {
     let came = eventually("it came", || hook.came().into_iter().next());
     assert_eq!(came.header("webhook-signature").split(' ').count(), 2);
     assert!(is_signed_with(&came, KEYS[0]) && is_signed_with(&came, KEYS[1]));
-    // Half of a secret: what it was before counts.
+    // Half of a secret, so the old one stays in use.
     fs::write(&first, "whsec_").unwrap();
     let mut number = 0;
     let mut next = || {
@@ -559,7 +560,7 @@ fn a_service_has_no_more_requests_than_it_may_have_at_a_time() {
     endpoint.stop();
 }
 
-/// A server that asks for a certificate which this one has signed.
+/// A server that requires the client certificate of `client`.
 fn tls(server: &Identity, client: &Identity) -> Arc<rustls::ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();

@@ -18,7 +18,7 @@ use mns_endpoint::journal::NotificationKey;
 
 use crate::support::{Identity, Nats, NatsSetup, finish};
 
-/// How long something may take that is expected soon. Only a failing test waits so long.
+/// The deadline of a step. Only a failing test reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -89,7 +89,7 @@ pub fn message(id: &str, text: &str) -> Outgoing {
     }
 }
 
-/// Sends again and again until the outcome is as expected.
+/// Sends repeatedly until the outcome is as expected.
 #[track_caller]
 pub fn until(
     sink: &NatsSink,
@@ -119,7 +119,7 @@ pub fn is_down(reason: Reason) -> impl Fn(&Sent) -> bool {
     move |sent| matches!(sent, Err(Failure::Down { reason: found, .. }) if *found == reason)
 }
 
-/// A failure that says something of the notification, and not of the destination.
+/// A failure of the notification itself, and not of the destination.
 fn is_poison(sent: &Sent) -> bool {
     matches!(
         sent,
@@ -140,7 +140,7 @@ pub async fn admin(nats: &Nats) -> jetstream::Context {
     jetstream::new(client)
 }
 
-/// Who may do everything, in a configuration where others may not.
+/// A client that may do everything, if other users may not.
 async fn admin_as(nats: &Nats, user: &str, password: &str) -> jetstream::Context {
     let options = ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
     jetstream::new(options.connect(nats.urls()).await.unwrap())
@@ -197,7 +197,7 @@ async fn a_stream_is_made_and_has_each_notification_once() {
     assert!(is_down(Reason::Disconnected)(&sink.send(&first).await));
 }
 
-/// The first copy of the message came without an id, so no window knows it.
+/// The first copy of the message has no id, so the duplicate window does not drop the second one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_subject_is_taken_is_delivered_only_if_it_is_stored() {
     let Some(nats) = Nats::one(&NatsSetup::default()) else {
@@ -222,7 +222,7 @@ async fn a_message_whose_subject_is_taken_is_delivered_only_if_it_is_stored() {
     assert!(sink.send(&message("M2", "m")).await.unwrap().is_duplicate());
     assert_eq!(messages(&context).await, 2);
 
-    // The error has the same code, and the message is not there.
+    // A full stream: the error has the same code, but the message is not stored.
     let full = Config {
         max_messages: 2,
         ..made
@@ -249,7 +249,7 @@ async fn a_missing_stream_is_awaited_unless_it_may_be_made() {
         "{sent:?}"
     );
 
-    // One that takes something else, and another that takes ours.
+    // The stream has other subjects, and another stream has ours.
     let context = admin(&nats).await;
     let elsewhere = config(|config| config.subjects = vec!["orders.>".to_owned()]);
     context.create_stream(elsewhere).await.unwrap();
@@ -309,7 +309,8 @@ async fn a_message_that_is_too_large_says_nothing_of_others() {
         .unwrap();
     let sink = start(&options(nats.urls()));
     until(&sink, &message("M1", "m"), is_stored).await.unwrap();
-    // More than the server takes, which the client knows, and more than the stream takes.
+    // First more than the server accepts, which the client checks, then more than the stream
+    // accepts.
     assert!(is_poison(
         &sink.send(&message("M2", &"m".repeat(4096))).await
     ));
@@ -387,7 +388,8 @@ fn forwarder(nats: &Nats, dir: &Path) -> NatsSink {
             user: "forwarder".to_owned(),
             password_file,
         },
-        // Longer than this test has patience: a violation is seen by itself, without a timeout.
+        // Longer than this test may take, so that only the error itself, and no timeout, can show a
+        // violation.
         ack_timeout: Duration::from_secs(300),
         ..options(nats.urls())
     })
@@ -410,7 +412,7 @@ async fn a_permission_violation_is_shown_before_an_acknowledgement_is_late() {
     let sent = until(&sink, &first, is_down(Reason::Forbidden)).await;
     let said = "Permissions Violation for Publish to \"mns.1269128356620446.T.a%2Eb\"";
     assert_eq!(detail(&sent), said);
-    // It may publish, but not ask whether there is a stream: it can neither make one nor say more.
+    // It may publish but not ask for the stream, so it can neither create one nor find out more.
     nats.reload(&publish("\"mns.>\""));
     let unknown = |sent: &Sent| detail(sent).contains("$JS.API.STREAM.INFO.MNS");
     let sent = until(&sink, &first, unknown).await;
@@ -480,7 +482,7 @@ async fn only_the_authority_that_is_named_is_believed() {
         detail(&sent).contains("the certificate of tls://localhost:"),
         "{sent:?}"
     );
-    // It is read at each connect.
+    // The file is read for each connection.
     std::fs::write(&ca, server.certificate_pem).unwrap();
     until(&sink, &first, is_stored).await.unwrap();
     let unnamed = over_tls(&nats, TlsOptions::default());
@@ -554,7 +556,7 @@ async fn nothing_is_queued_while_the_server_is_away() {
     until(&sink, &message("M3", "m"), |sent| sent.is_ok())
         .await
         .unwrap();
-    // What was refused was not sent, then or later.
+    // What failed during the outage was not queued: only M1 and M3 are stored.
     assert_eq!(messages(&admin(&nats).await).await, 2);
     assert!(is_stored(&sink.send(&lost).await));
 }
@@ -571,7 +573,7 @@ async fn a_server_that_hangs_is_given_up_and_what_was_in_flight_is_not_sent_by_i
     let first = message("M1", "m");
     until(&sink, &first, is_stored).await.unwrap();
     nats.pause(0);
-    // The pings notice, long before the acknowledgement is late.
+    // The pings notice long before the acknowledgement times out.
     let sent = sink.send(&message("M2", "m")).await;
     assert!(is_down(Reason::Disconnected)(&sent), "{sent:?}");
     nats.resume(0);
@@ -624,8 +626,8 @@ fn matches_observation(
     seen.weight == weight && seen.text.contains(text)
 }
 
-/// `cargo test` builds examples before it runs tests, beside the folder of this one; `cargo test
-/// --test it` does not.
+/// The path of an example, beside the folder of this test. `cargo test` builds examples before it
+/// runs tests; `cargo test --test it` does not.
 fn built_example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let example = own.ancestors().nth(2).unwrap().join("examples").join(name);

@@ -18,11 +18,11 @@ use crate::forward_nats::{STREAM, admin, message, new_stream, options, start, te
 use crate::support::{Nats, NatsSetup, Stored, assert_each_once, leader, until};
 
 const REPLICAS: usize = 3;
-/// Messages of each replica in flight.
+/// How many messages each replica has in flight.
 const IN_FLIGHT: usize = 64;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How many messages, `CLUSTER_MESSAGES`.
+/// The number of messages: `CLUSTER_MESSAGES`, or 2000.
 fn count() -> usize {
     let count = std::env::var("CLUSTER_MESSAGES");
     count.map_or(2000, |count| count.parse().unwrap())
@@ -124,8 +124,8 @@ async fn replicas_that_share_a_subject_for_each_deliver_it_once() {
     each_is_there_once(Dedupe::Subject).await;
 }
 
-/// A leader without a majority has the subject taken by what it has only proposed, and what it has
-/// proposed may be gone with it.
+/// A leader without a majority counts a subject as taken by a message that it has only proposed. If
+/// that leader is lost, so is the proposal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_subject_is_taken_by_a_proposal_is_not_delivered() {
     let Some(nats) = Nats::cluster(&NatsSetup::default()) else {
@@ -143,7 +143,7 @@ async fn a_message_whose_subject_is_taken_by_a_proposal_is_not_delivered() {
     let client = async_nats::connect(&at_leader.servers[0]).await.unwrap();
     let others = [(leads + 1) % 3, (leads + 2) % 3];
     others.into_iter().for_each(|place| nats.pause(place));
-    // Without an id, so that the window of ids does not see that they are the same.
+    // Without an id, so that the duplicate window does not recognize the two as the same.
     let subject = "mns.1269128356620446.T.1269128356620446/T/S/M1";
     client.publish(subject, "proposed".into()).await.unwrap();
     client.flush().await.unwrap();
@@ -156,7 +156,8 @@ async fn a_message_whose_subject_is_taken_by_a_proposal_is_not_delivered() {
     .await;
 }
 
-/// The test can fail: a stream that acknowledges a message and drops it for the next one.
+/// Control: a stream that acknowledges a message and drops it for the next one makes the check
+/// fail.
 #[tokio::test(flavor = "multi_thread")]
 #[should_panic(expected = "lacks messages")]
 async fn a_stream_that_acknowledges_what_it_does_not_keep_is_noticed() {

@@ -27,7 +27,8 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, claims: &Value) -> String {
     format!("{signed}.{signature}")
 }
 
-/// Credentials of somebody else are refused, and the right ones taken from the same file.
+/// The server refuses the credentials of another user. Then the right ones are read from the same
+/// file.
 async fn check(lines: String, wrong: &str, right: &str) {
     let setup = NatsSetup {
         lines,

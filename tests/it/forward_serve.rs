@@ -26,12 +26,12 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// `None`, which is said, without nats-server.
+    /// Starts a server. Prints a note and returns `None` without nats-server.
     pub fn new(ack: &str) -> Option<Self> {
         Self::with(ack, "")
     }
 
-    /// The same with lines in the configuration of the server.
+    /// The same, with further lines in the configuration of the server.
     pub fn with(ack: &str, lines: &str) -> Option<Self> {
         let nats = Nats::one(&NatsSetup {
             is_synced: true,
@@ -56,7 +56,7 @@ impl Setup {
         self.push_of(number, &format!("message {number}"))
     }
 
-    /// A push of another message under the id of that number.
+    /// A push of the given message under the id of that number.
     pub fn push_of(&self, number: usize, message: &str) -> Draft {
         let (id, url) = (format!("M{number}"), self.host.url("x.pem"));
         Draft::of(&id, ContentFormat::Xml, message.as_bytes(), &url).sign(&key(512))
@@ -73,7 +73,7 @@ impl Setup {
         }
     }
 
-    /// The same endpoint again, after a stop or a kill.
+    /// Starts the endpoint again, after a stop or a kill.
     pub fn restart(&self, dir: tempfile::TempDir, port: u16) -> Endpoint {
         let listen = format!("127.0.0.1:{port}");
         Endpoint::start_in(dir, &self.options.clone().set("server.listen", &listen))
@@ -87,7 +87,7 @@ impl Setup {
         jetstream::new(client)
     }
 
-    /// The ids and bodies in a stream, each as often as it is there.
+    /// The ids and bodies in a stream, repeats included.
     pub async fn stored(&self, stream: &str) -> Vec<(String, String)> {
         let context = self.context().await;
         let Ok(mut stream) = context.get_stream(stream).await else {
@@ -104,7 +104,7 @@ impl Setup {
         stored
     }
 
-    /// Waits until these are in the stream. Each must be there once, and nothing else.
+    /// Waits until these are in the stream. Asserts that each is there once, and nothing else.
     pub async fn assert_each_once(&self, numbers: impl IntoIterator<Item = usize>) {
         let expected: BTreeSet<(String, String)> = numbers
             .into_iter()
@@ -161,7 +161,7 @@ async fn what_is_accepted_is_in_the_stream_once_through_an_outage_and_a_kill() {
         (parts["forward.orders"]["connected"] == false).then_some(())
     });
     let endpoint = setup.restart(endpoint.kill(), port);
-    // A repeat while the destination is away, and more.
+    // A repeat, and two new ones, while the destination is away.
     setup.accept(&endpoint, [7, 10, 11]);
     setup.nats.start(0);
     setup.nats.ready(0);
@@ -191,7 +191,8 @@ async fn with_ack_forward_a_201_comes_only_after_the_stream_has_it() {
         .set("forward.orders.answer_timeout", "2500ms");
     let endpoint = Endpoint::start(&setup.options);
     let accept = |setup: &Setup, number| {
-        // The first may come before the connection, and a busy machine may take its time.
+        // The first push may precede the connection, and on a busy machine an acknowledgement may
+        // be late.
         eventually("a 201", || {
             let status = setup.push_to(&endpoint, number);
             assert!(status == 201 || status == 503, "{status}");
@@ -200,7 +201,7 @@ async fn with_ack_forward_a_201_comes_only_after_the_stream_has_it() {
     };
     for number in 0..5 {
         accept(&setup, number);
-        // No waiting: it has to be there by now.
+        // No wait: the 201 must come after the delivery.
         assert_eq!(setup.stored(STREAM).await.len(), number + 1);
     }
 
