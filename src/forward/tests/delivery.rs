@@ -27,7 +27,7 @@ async fn what_is_accepted_is_sent_once_in_order_and_the_cursor_ends_behind_it() 
         ..settings()
     };
     let forwarder = log.start(one.clone(), &sink);
-    // On disk before anything was sent: a kill here must not move the start.
+    // The cursor is on disk before anything is sent, so that a kill here does not move the start.
     assert_eq!(log.counts(&one), Counts::default());
     assert!(log.names().cursor("orders").exists());
     for record in [
@@ -55,7 +55,7 @@ async fn what_is_accepted_is_sent_once_in_order_and_the_cursor_ends_behind_it() 
         (counts.sequence, counts.delivered, counts.gaps),
         (37, 37, 0)
     );
-    // The next start goes on behind it.
+    // The next start continues after it.
     let forwarder = log.start(one.clone(), &sink);
     log.accept(41..=41).await;
     until("the next is delivered", || sink.0.ids().len() == 38).await;
@@ -82,7 +82,7 @@ async fn a_start_with_the_oldest_and_a_choice_of_topics_sends_just_those() {
     assert_eq!(sink.0.ids(), all(1..=6));
 }
 
-/// Whatever becomes of answers, and whenever the process is killed: no cursor is ever ahead of what
+/// Whatever happens to answers, and whenever the process is killed, a cursor is never ahead of what
 /// the destination has, and in the end nothing is missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_cursor_is_ahead_of_its_sink_and_nothing_is_skipped_whatever_happens() {
@@ -230,7 +230,7 @@ async fn a_destination_that_is_gone_stops_its_forwarder_and_nothing_is_lost() {
         sink.0.is_closed.load(Ordering::Relaxed)
     })
     .await;
-    // What comes until the next start is kept for it, however old it is by then.
+    // What arrives before the next start is kept for it, however old it becomes.
     log.accept(4..=20).await;
     let first = log.names().rotated(journal::Log::Endpoint, 1);
     age(&first);
@@ -314,7 +314,7 @@ async fn a_file_that_somebody_took_away_is_a_gap_and_what_is_left_is_sent() {
     assert!(progress.gap.unwrap().before.is_some());
     assert_eq!(meters.gaps.load(Ordering::Relaxed), 1);
     assert_eq!(meters.gap(), progress.gap);
-    // The next start remembers it, and has found none.
+    // The next start remembers the gap, but its own count is 0.
     let forwarder = log.start(settings.clone(), &sink);
     assert_eq!(forwarder.meters().gap(), progress.gap);
     assert_eq!(forwarder.meters().gaps.load(Ordering::Relaxed), 0);

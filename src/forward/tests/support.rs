@@ -27,11 +27,11 @@ pub(in crate::forward) const PORT: u16 = 80;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::forward) enum Act {
     Store,
-    /// Stores it, and its answer comes late.
+    /// Stores it, and answers late.
     StoreLate(Duration),
     /// Stores it, and its answer is lost.
     Lose,
-    /// Stores it twice, as a destination that knows no repeats.
+    /// Stores it twice, like a destination that does not drop repeats.
     Double,
     Fail(Reason),
     Refuse,
@@ -46,7 +46,7 @@ type Acts = Box<dyn FnMut(&Outgoing) -> Act + Send>;
 pub(in crate::forward) struct Fake {
     /// By message id, how often it was stored.
     pub(in crate::forward) stored: Mutex<BTreeMap<String, usize>>,
-    /// In the order in which they came.
+    /// The sequence numbers, in the order of arrival.
     pub(in crate::forward) order: Mutex<Vec<u64>>,
     act: Mutex<Acts>,
     pub(in crate::forward) sends: AtomicU64,
@@ -226,7 +226,7 @@ impl Log {
         loaded.unwrap().unwrap_or_default().counts
     }
 
-    /// Kills a forwarder, and waits until nothing of it writes any more.
+    /// Kills a forwarder, and waits until none of its jobs writes any more.
     pub(in crate::forward) async fn kill(&self, forwarder: Forwarder) {
         forwarder.kill().await;
         until("no step of the killed one writes", || {

@@ -47,7 +47,7 @@ impl Sent {
         ticket
     }
 
-    /// Fails all that is sent, again and again, until it has failed so often.
+    /// Fails a notification, and each of its retries, until it has failed this many times.
     fn fail(&mut self, ticket: Ticket, failure: &Failure, times: u32) -> Next {
         let mut next = self.window.failed(ticket, failure, self.now);
         for _ in 1..times {
@@ -145,7 +145,7 @@ fn a_refusal_is_a_verdict_only_after_a_later_one_was_delivered() {
     // Refused for hours while nothing else is sent: the destination may be at fault.
     sent.window.limits.give_up = None;
     assert_eq!(sent.fail(refused_one, &refused(), 200), Next::Again);
-    // A later one is delivered: now it is the notification.
+    // A later one is delivered, so the fault is the notification's.
     let later = sent.send();
     let (_, to_bury) = sent.window.delivered(later);
     assert_eq!(to_bury, [refused_one]);
@@ -168,7 +168,7 @@ fn less_than_twenty_refusals_are_no_verdict_and_the_twentieth_is() {
     sent.now += SECOND * 61;
     sent.window.send_again(sent.now).unwrap();
     assert_eq!(sent.fail(one, &refused(), 1), Next::Bury);
-    // One that could not be kept stays.
+    // One whose dead letter could not be written stays in the window.
     sent.window.not_buried(one, sent.now);
     assert_eq!(sent.window.len(), 1);
     assert!(sent.window.due().is_some());
@@ -234,7 +234,7 @@ fn a_destination_that_is_down_gets_one_at_a_time_until_one_is_delivered() {
     let mut sent = Sent::new(8);
     let tickets: Vec<Ticket> = (0..3).map(|_| sent.send()).collect();
     for ticket in &tickets {
-        // Never a verdict, however long it takes.
+        // An outage is never a verdict, however long it lasts.
         assert_eq!(sent.window.failed(*ticket, &down(), sent.now), Next::Again);
     }
     assert!(!sent.window.has_room(sent.now));
