@@ -70,7 +70,8 @@ impl Gate {
         let away_since = since.saturating_add(ms(SILENCE));
         let probed = self.probed_ms.load(Ordering::Relaxed);
         let now = self.ms(now);
-        // The later of the two: a probe of an earlier outage must not shorten or lengthen this one.
+        // The interval begins with this outage or with its last probe. A probe of an earlier outage
+        // does not count.
         if now.saturating_sub(probed.max(away_since)) < ms(PROBE_EVERY) {
             return true;
         }

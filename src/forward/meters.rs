@@ -187,8 +187,8 @@ impl Trouble {
             Some(trouble) if trouble.is_for(failure.reason()) => trouble.since,
             Some(_) | None => now,
         };
-        // "No responders" is the answer during an election and for a missing stream. Only the
-        // duration distinguishes them.
+        // An election is short. If nobody answers for longer, somebody has to look after the
+        // stream, as if it were missing.
         let is_missing = failure.reason() == Reason::NoResponders
             && now.saturating_duration_since(since) >= ELECTION;
         let reason = if is_missing {
