@@ -1,7 +1,7 @@
 //! How far a destination is done, in a small file that is written whole or not at all.
 //!
-//! `.forward.NAME.PORT.cursor` is one line: a JSON object and a checksum of its bytes. It says of
-//! which destination it is. One that is torn, changed or of another destination is refused: any
+//! `.forward.NAME.PORT.cursor` is one line: a JSON object and a checksum of its bytes. The object
+//! names the destination. A cursor that is torn, changed or of another destination is refused: any
 //! guess would skip notifications or send them all again.
 
 use std::hash::Hasher as _;
@@ -53,11 +53,11 @@ pub struct Counts {
 pub struct Gap {
     /// When the last row before them was logged.
     pub after: Option<RecordTime>,
-    /// When the first row behind them was logged.
+    /// When the first row after them was logged.
     pub before: Option<RecordTime>,
 }
 
-/// The file of a cursor.
+/// The file of a cursor, which is replaced as a whole.
 pub struct CursorFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,

@@ -1,11 +1,11 @@
 //! What a destination cannot take: `forward_NAME.PORT.dead`, one JSON object a line.
 //!
-//! A line is on disk before the cursor passes its notification, so nothing leaves the log that is
-//! in neither place. It has all that the notification was made of, so that it can be sent again
-//! after the log is gone.
+//! A line is on disk before the cursor passes its notification, so each notification is in the log
+//! or in this file. The line has everything that the notification consists of, so that it can be
+//! sent again after the log is deleted.
 //!
-//! A command takes lines out while `serve` may append some: each holds a lock on the file for as
-//! long as it writes, and looks whether the name still leads to it once it has the lock.
+//! A command may take lines out while `serve` appends others. Both lock the file while they write,
+//! and check after locking that the name still leads to this file.
 
 use std::collections::HashMap;
 use std::fs::TryLockError;
@@ -17,7 +17,7 @@ use crate::disk::{Disk, DiskFile, FileReader, Open, Replace, parent, read_exact_
 use crate::forward::Outgoing;
 use crate::forward::letter::{DeadLetter, Verdict};
 
-/// How often the file is opened again if another one has taken its place before it was locked.
+/// How often the file is opened again if it was replaced before it was locked.
 const OPENS_MAX: usize = 10;
 
 /// The file of a destination.
@@ -32,13 +32,13 @@ pub struct DeadLetters {
     writing: Arc<Mutex<()>>,
 }
 
-/// A line that was not written, or not taken out.
+/// Why a line was not written or not taken out.
 #[derive(Debug, thiserror::Error)]
 pub enum NotBuried {
     /// There is no room for it.
     #[error("{} would grow beyond dead_letters_max", .0.display())]
     Full(PathBuf),
-    /// Another process writes to it at this moment.
+    /// Another process is writing to it.
     #[error("another process writes to {}", .0.display())]
     InUse(PathBuf),
     /// An I/O error.
@@ -72,10 +72,10 @@ impl DeadLetters {
         &self.path
     }
 
-    /// Appends a notification, durably.
+    /// Appends a notification durably.
     ///
     /// # Errors
-    /// [`NotBuried`]. Nothing of it is in the file then.
+    /// [`NotBuried`]. Then the file has nothing of it.
     pub fn bury(&self, outgoing: &Outgoing, verdict: &Verdict) -> Result<(), NotBuried> {
         let mut text = DeadLetter::line(outgoing, verdict) + "\n";
         let failed = self.failed("write");
@@ -111,8 +111,8 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// All lines, the oldest first, without their line feeds; none if there is no file. What a
-    /// crash tore is one too.
+    /// Reads all lines, the oldest first, without their line feeds; none if there is no file. A
+    /// torn line is included.
     ///
     /// # Errors
     /// [`NotBuried::Disk`]
@@ -125,7 +125,8 @@ impl DeadLetters {
     }
 
     /// Takes these lines out, durably: the file is replaced as a whole, or removed if nothing is
-    /// left. One that is there twice is taken out as often as it is given. Returns how many.
+    /// left. A line that occurs twice is taken out as often as it is given. Returns how many were
+    /// taken out.
     ///
     /// # Errors
     /// [`NotBuried`]. The file is then as it was, unless only the sync of its directory failed.

@@ -138,7 +138,7 @@ impl Forwarder {
         &self.gate
     }
 
-    /// What it has done.
+    /// Its counters and its state.
     #[must_use]
     pub fn meters(&self) -> &Arc<Meters> {
         &self.meters

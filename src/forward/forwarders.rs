@@ -26,15 +26,15 @@ pub struct Forwarders {
     held: Vec<Hold>,
 }
 
-/// The state of a forwarder, for metrics, readiness and the inspector. One that could not start
-/// has it too.
+/// The state of a forwarder, for metrics, readiness and the inspector. Also kept for a forwarder
+/// that could not start.
 #[derive(Debug, Clone)]
 pub struct Vitals {
     /// Its destination.
     pub settings: Arc<Settings>,
     /// Checked by each push before its body is read.
     pub gate: Arc<Gate>,
-    /// What it has done.
+    /// Its counters and its state.
     pub meters: Arc<Meters>,
     /// Why it could not start.
     pub not_started: Option<Arc<StartError>>,
@@ -113,7 +113,7 @@ impl Forwarders {
         &self.vitals
     }
 
-    /// Those that run.
+    /// Those that started.
     #[must_use]
     pub fn running(&self) -> &[Forwarder] {
         &self.running

@@ -29,7 +29,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// One that lets everything through, as of `now`.
+    /// Makes a gate that lets everything through.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Gate {
         self.has_ended.store(true, Ordering::Relaxed);
     }
 
-    /// Since when it is silent with something in flight.
+    /// Sets since when the destination has been silent with something in flight, or `None`.
     pub(super) fn is_silent_since(&self, since: Option<Instant>) {
         // At least 1, since 0 means that nothing is in flight.
         let ms = since.map_or(0, |since| self.ms(since).max(1));

@@ -1,9 +1,9 @@
 //! The id of a notification at a destination: the same from every replica and on every retry, so
 //! that a repeat can be dropped.
 //!
-//! `OWNER/TOPIC/SUBSCRIPTION/MESSAGEID`, each part percent-encoded. It is made of the identity
-//! alone, nothing random and no time, and no two notifications share one. A long id ends in a
-//! digest of the whole instead of in its own end.
+//! `OWNER/TOPIC/SUBSCRIPTION/MESSAGEID`, each part percent-encoded. It contains nothing random and
+//! no time, and no two notifications share one. A long id is cut, and ends in a digest of the
+//! whole.
 
 use std::fmt::Write as _;
 
@@ -35,8 +35,8 @@ pub fn identity(outgoing: &Outgoing) -> String {
     shortened(id, ID_BYTES_MAX, KEPT_BYTES)
 }
 
-/// A text of ASCII as it is, or if it is longer than `max` its first `kept` bytes, a tilde and the
-/// digest of the whole.
+/// Returns a text of ASCII as it is. If it is longer than `max`, returns its first `kept` bytes, a
+/// tilde and the digest of the whole.
 pub(super) fn shortened(mut text: String, max: usize, kept: usize) -> String {
     if text.len() > max {
         let digest = digest(text.as_bytes());

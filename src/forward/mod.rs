@@ -1,8 +1,9 @@
 //! Hands accepted notifications on: one task, cursor and bound for each destination.
 //!
-//! It reads the endpoint log up to what is committed, and a [`Sink`] takes each [`Outgoing`]. Only
-//! a sink makes a [`Delivered`], so nothing counts as taken that no destination has acknowledged.
-//! At least once: what was in flight at a crash is sent again, under the same id.
+//! It reads the endpoint log up to what is committed, and a [`Sink`] sends each [`Outgoing`]. Only
+//! a sink makes a [`Delivered`], so nothing counts as delivered that no destination has
+//! acknowledged. Delivery is at least once: what was in flight at a crash is sent again, under the
+//! same id.
 
 mod answers;
 mod backoff;

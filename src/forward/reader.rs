@@ -35,7 +35,7 @@ pub(super) struct Chunk {
     pub(super) gaps: Vec<Gap>,
     /// How many bytes are not a record, with their files.
     pub(super) damaged: Vec<(PathBuf, usize)>,
-    /// Rows that may have come before.
+    /// How many rows may have been read before.
     pub(super) repeats: usize,
     /// The position of the reader after it.
     pub(super) behind: Saved,
@@ -45,7 +45,7 @@ pub(super) struct Chunk {
 
 /// One row.
 pub(super) struct ReadRow {
-    /// The place behind it.
+    /// The place after it.
     pub(super) end: Position,
     /// Its length in the log.
     pub(super) bytes: u64,

@@ -96,7 +96,7 @@ pub struct NatsOptions {
     pub servers: Vec<String>,
     /// The name of the stream, or with `{shard}` in it that of one stream for each.
     pub stream: String,
-    /// The stream to make if it is missing.
+    /// The stream to create if it is missing.
     pub create: Create,
     /// The template of the subject.
     pub subject: SubjectTemplate,
@@ -104,7 +104,7 @@ pub struct NatsOptions {
     pub dedupe: Dedupe,
     /// The number of values of `{shard}`.
     pub shards: u32,
-    /// Who we are.
+    /// The login.
     pub login: Login,
     /// Certificates, read at each connect.
     pub tls: TlsOptions,
@@ -114,7 +114,7 @@ pub struct NatsOptions {
     pub monitors: Vec<String>,
 }
 
-/// Whether a missing stream is made.
+/// Whether a missing stream is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Create {
     /// Never.
@@ -123,7 +123,7 @@ pub enum Create {
     Missing(NewStream),
 }
 
-/// A stream to be made.
+/// The settings of a stream that is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewStream {
     /// The number of copies.
@@ -146,7 +146,7 @@ pub enum Dedupe {
     Subject,
 }
 
-/// Who we are to the servers. Files are read at each connect.
+/// The login to the servers. Files are read for each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
     /// No credentials, other than a client certificate if there is one.

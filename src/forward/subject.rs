@@ -45,7 +45,7 @@ enum Field {
     Id,
 }
 
-/// Why a template makes no subjects.
+/// Why a template is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTemplate {
     /// Two dots in a row, or one at an end.
@@ -200,8 +200,8 @@ impl SubjectTemplate {
         subject
     }
 
-    /// What matches each of its subjects, or each of one shard: a `*` for each token with another
-    /// field.
+    /// The pattern that matches all its subjects, or those of one shard: a `*` for each token with
+    /// another field.
     #[must_use]
     pub fn pattern(&self, shard: Option<u32>) -> String {
         let fixed = |part: &Part| match (part, shard) {

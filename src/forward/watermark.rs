@@ -25,12 +25,12 @@ pub(super) enum Settled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ticket(u64);
 
-/// How far a destination is done. `P` is the place behind a row.
+/// How far a destination is done. `P` is the place after a row.
 #[derive(Debug)]
 pub(super) struct Watermark<P> {
     /// The number of the first of `rows`.
     first: u64,
-    /// Rows from the first one that is not settled on.
+    /// The rows from the first one that is not settled.
     rows: VecDeque<Row<P>>,
 }
 
@@ -43,7 +43,7 @@ struct Row<P> {
 /// What the watermark has passed in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Passed<P> {
-    /// The place behind it.
+    /// The place after it.
     pub(super) end: P,
     /// Notifications that the destination has.
     pub(super) delivered: u64,
@@ -63,7 +63,7 @@ impl<P> Default for Watermark<P> {
 }
 
 impl<P: Copy> Watermark<P> {
-    /// Enters the row that follows the last one, of which something is to be sent.
+    /// Enters the next row, which is to be sent.
     pub(super) fn enter(&mut self, end: P) -> Ticket {
         let number = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
         let ticket = Ticket(self.first.saturating_add(number));
@@ -72,7 +72,7 @@ impl<P: Copy> Watermark<P> {
         ticket
     }
 
-    /// Enters a row that is settled already. Returns what that passes.
+    /// Enters the next row, which is settled already. Returns what the watermark passes.
     pub(super) fn enter_settled(&mut self, end: P, settled: Settled) -> Option<Passed<P>> {
         // A run of rows that are not sent takes the memory of one. Other outcomes are counted, so
         // each of them keeps its row.
@@ -86,8 +86,8 @@ impl<P: Copy> Watermark<P> {
         self.settle(ticket, settled)
     }
 
-    /// Settles a row. Returns what that passes; `None` if rows before it are not settled, or if it
-    /// was settled before, which changes nothing.
+    /// Settles a row. Returns what the watermark passes; `None` if an earlier row is open, or if
+    /// the row was settled before, which changes nothing.
     pub(super) fn settle(&mut self, ticket: Ticket, settled: Settled) -> Option<Passed<P>> {
         // A ticket before `first` was passed already.
         let index = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
@@ -100,7 +100,7 @@ impl<P: Copy> Watermark<P> {
         self.pass()
     }
 
-    /// Rows that are not passed.
+    /// The number of rows that are not passed.
     #[must_use]
     pub(super) fn open_rows(&self) -> usize {
         self.rows.len()

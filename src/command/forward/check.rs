@@ -69,7 +69,7 @@ impl Check {
     }
 }
 
-/// For how long the oldest record behind the cursor has waited.
+/// How long the oldest record after the cursor has waited.
 fn lag(log: &ForwardedLog, settings: &Settings) -> anyhow::Result<Duration> {
     let Some(progress) = log.cursor(settings).load()? else {
         return Ok(Duration::ZERO);

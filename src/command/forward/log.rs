@@ -62,7 +62,7 @@ impl ForwardedLog {
         wanted.first().copied().context("no destination was found")
     }
 
-    /// Fails if there is no log of this port: a command on files makes none.
+    /// Fails if there is no log of this port, because a command must not create one.
     pub(super) fn demand_files(&self) -> anyhow::Result<()> {
         let (dir, port) = (self.names.dir.display(), self.names.port);
         let found = Names::ports(&RealDisk, &self.names.dir).with_context(|| {
@@ -149,7 +149,7 @@ pub(super) fn place_text(chain: &Chain, place: &Position) -> String {
     }
 }
 
-/// The name of a file of the log, whatever directory is before it, and the offset behind it.
+/// The name of a file of the log, without its directory, and the offset after the colon.
 pub(super) fn file_and_offset(text: &str) -> Option<(String, Option<u64>)> {
     let name = Path::new(text).file_name()?.to_str()?;
     let (file, offset) = match name.split_once(':') {

@@ -45,7 +45,7 @@ pub(super) enum Outcome {
     Refused(Failure),
     /// The destination accepts nothing, so it is useless to continue.
     Away(Failure),
-    /// Somebody asked to stop before it was delivered.
+    /// The run was stopped before it was delivered.
     Stopped,
 }
 
@@ -76,7 +76,8 @@ impl<T: Send + 'static> Sending<T> {
         }
     }
 
-    /// Whether another one may be sent. One that is larger than the window is sent alone.
+    /// Whether there is room for another notification. One that is larger than the window is sent
+    /// alone.
     pub(super) fn has_room(&self, outgoing: &Outgoing) -> bool {
         let bytes = self.bytes.saturating_add(outgoing.held_bytes());
         self.jobs.is_empty() || (self.jobs.len() < self.in_flight && bytes <= self.bytes_max)

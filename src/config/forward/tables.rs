@@ -15,7 +15,7 @@ use crate::journal::Duplicates;
 
 /// The longest name of a destination, in bytes. The name is a part of file names.
 const NAME_MAX: usize = 32;
-/// The budget of a whole push: one that waits for a destination must be answered before it.
+/// The budget of a whole push. The wait for a destination must end before it.
 const ANSWER_TIMEOUT_MAX: Duration = Duration::from_secs(3);
 /// The least that fits a notification of 512 KiB.
 const IN_FLIGHT_BYTES_MIN: usize = 1024 * 1024;

@@ -15,7 +15,7 @@ use crate::forward::http::loaded::Loaded;
 /// How old the contents of the files may be when a request uses them.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
-/// What requests are made with at the moment.
+/// What requests are made with at present.
 pub(super) struct Current {
     files: Files,
     state: Mutex<State>,

@@ -26,7 +26,7 @@ pub(super) struct Contents {
     pub(super) identity: Option<[Vec<u8>; 2]>,
 }
 
-/// A file that a destination cannot be used with.
+/// A file of a destination that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("forward.{destination}.{key} = {path:?}: {problem}")]
 pub struct InvalidFile {

@@ -112,7 +112,7 @@ fn connect_options(
     connect
 }
 
-/// What proves who we are.
+/// The credentials of a login.
 #[derive(Default)]
 struct Proof {
     auth: Auth,

@@ -18,7 +18,7 @@ use crate::report::Report;
 const REPLICAS: usize = 3;
 /// The largest notification, with its headers.
 const MESSAGE_BYTES: usize = 512 * 1024;
-/// How much longer than the lag an id should be remembered.
+/// By how much the duplicate window should exceed the lag.
 const WINDOW_RESERVE: Duration = Duration::from_secs(120);
 /// How long a server may take to answer one question.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,8 +60,8 @@ fn note(key: &'static str, text: String) -> Observation {
     Observation { weight, key, text }
 }
 
-/// Asks every server and monitoring port. `lag` is how long the oldest notification has waited that
-/// is not delivered. Changes nothing, and makes no stream.
+/// Asks every server and monitoring port. `lag` is how long the oldest undelivered notification has
+/// waited. Changes nothing, and creates no stream.
 pub async fn examine(options: &NatsOptions, lag: Duration) -> Vec<Observation> {
     let mut seen = Vec::new();
     let mut first = None;
@@ -221,7 +221,7 @@ fn of_config(
     seen
 }
 
-/// Whether repeats are dropped, for as long as they may come.
+/// Checks whether repeats are dropped for as long as they may arrive.
 fn of_dedupe(config: &Config, dedupe: Dedupe, lag: Duration) -> Option<Observation> {
     let name = &config.name;
     match dedupe {

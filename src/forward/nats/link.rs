@@ -73,7 +73,7 @@ impl Link {
         state.map_err(|NotConnected { reason, detail }| Failure::Down { reason, detail })
     }
 
-    /// Whether there is one.
+    /// Whether there is a connection.
     pub(super) fn is_connected(&self) -> bool {
         self.state.borrow().is_ok()
     }
@@ -150,7 +150,7 @@ impl Keeper {
         Err(failed.unwrap_or_else(|| disconnected("there is no server to connect to")))
     }
 
-    /// Offers a connection until it is lost.
+    /// Publishes a connection, and waits until it is lost.
     async fn stay(&self, connection: Connection) {
         let connection = Arc::new(connection);
         let _before = self.state.send_replace(Ok(connection.clone()));
@@ -173,7 +173,7 @@ impl Keeper {
         self.publish(&why.unwrap_or_else(|| disconnected("the connection was lost")));
     }
 
-    /// Publishes why there is no connection, and logs it if that is new.
+    /// Publishes why there is no connection, and logs it if the reason is new.
     fn publish(&self, why: &NotConnected) {
         self.state.send_if_modified(|state| {
             let is_new = !matches!(state, Err(before) if before == why);

@@ -21,7 +21,7 @@ use crate::report::Report;
 
 /// The placeholder for the number of a shard in the name of a stream.
 const SHARD: &str = "{shard}";
-/// How long it may take to look at a stream or to make one.
+/// How long a look at a stream, or its creation, may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// The least time between two looks at a stream, however many messages get no answer.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(super) struct Streams {
     dedupe: Dedupe,
     subject: SubjectTemplate,
     shards: u32,
-    /// When each was looked at, and what was found.
+    /// When each stream was looked at last, and what was found.
     looks: Mutex<HashMap<String, (Instant, Failure)>>,
 }
 
@@ -49,7 +49,7 @@ impl Streams {
         }
     }
 
-    /// Which shard the stream of an id has, if each has its own.
+    /// The shard of an id, if each shard has its own stream.
     fn shard(&self, id: &str) -> Option<u32> {
         self.name.contains(SHARD).then(|| shard(id, self.shards))
     }
@@ -66,7 +66,7 @@ impl Streams {
         }
     }
 
-    /// Each stream with what its subjects must cover.
+    /// Each stream with the pattern that its subjects must cover.
     pub(super) fn all(&self) -> impl Iterator<Item = (String, String)> {
         let one = (!self.name.contains(SHARD)).then_some(None);
         let each = (0..self.shards)

@@ -76,12 +76,12 @@ pub(in crate::forward) struct Run<S> {
     pub(super) is_over: bool,
     /// When a failure was logged last.
     pub(super) reported: Option<Instant>,
-    /// When the destination acknowledged last, or when something was in flight first since.
+    /// When the destination last acknowledged or, if later, when something was in flight again.
     pub(super) silent_since: Option<Instant>,
     pub(super) backlog: Backlog,
 }
 
-/// The place behind a row, and the number of the chunk that it was read with.
+/// The place after a row, and the number of its chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) position: Position,
@@ -135,7 +135,7 @@ pub(super) fn now() -> Instant {
 }
 
 impl<S: Sink> Run<S> {
-    /// One that has done nothing yet, at the place of its cursor.
+    /// Makes the state of a new run, at the place of its cursor.
     pub(in crate::forward) fn new(
         source: &Source,
         settings: Settings,

@@ -19,7 +19,7 @@ pub(in crate::forward) struct Limits {
     pub(in crate::forward) backoff: Backoff,
 }
 
-/// One that was sent.
+/// A notification that was sent and is not settled.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) outgoing: Arc<Outgoing>,
