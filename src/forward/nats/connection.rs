@@ -85,8 +85,8 @@ impl News {
         self.refused.send_modify(|refused| {
             if !is_publish {
                 refused.answers = Some(text.to_owned());
-            // Beyond the bound the late acknowledgement reports the failure instead.
             } else if refused.publish.len() < REFUSED_MAX {
+                // Beyond the bound the late acknowledgement reports the failure instead.
                 refused.publish.insert(subject.to_owned(), text.to_owned());
             }
         });
