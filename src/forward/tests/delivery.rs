@@ -89,6 +89,7 @@ async fn no_cursor_is_ahead_of_its_sink_and_nothing_is_skipped_whatever_happens(
     const MESSAGES: u64 = 400;
     for seed in 1..=3 {
         let rotates = journal::Settings {
+            // Small, so that the cursor has to follow the log across rotated files.
             rotate_bytes: Some(20_000),
             ..unsynced()
         };
@@ -104,6 +105,7 @@ async fn no_cursor_is_ahead_of_its_sink_and_nothing_is_skipped_whatever_happens(
         });
         let settings = settings();
         let mut forwarder = log.start(settings.clone(), &sink);
+        // A seed of its own, so that the time of a kill does not depend on the answers.
         let mut roll = dice(seed + 100);
         for first in (1..=MESSAGES).step_by(20) {
             log.accept(first..first + 20).await;

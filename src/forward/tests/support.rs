@@ -230,6 +230,7 @@ impl Log {
     pub(in crate::forward) async fn kill(&self, forwarder: Forwarder) {
         forwarder.kill().await;
         until("no step of the killed one writes", || {
+            // Its jobs run to their end on other threads, each with a clone of the disk.
             Arc::strong_count(&self.disk) == 1
         })
         .await;
