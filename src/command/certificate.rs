@@ -19,7 +19,7 @@ const NO_ADDRESS: &str = "write the address as https://HOST/FILE, and the file a
 /// Add signing certificates by hand, and list the cached ones.
 ///
 /// For networks that cannot reach the source of the certificates: fetch the file elsewhere, and add
-/// it under the address that pushes name in x-mns-signing-cert-url.
+/// it under the address in x-mns-signing-cert-url of the pushes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint certificate add \\
@@ -32,14 +32,14 @@ pub(super) struct Certificate {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Cache a certificate under the address that pushes name.
+    /// Cache a certificate under the address in x-mns-signing-cert-url of the pushes.
     #[command(after_help = "Example:
   mns-endpoint certificate add \\
     https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]
     Add {
         #[command(flatten)]
         configuration: Configuration,
-        /// The address that pushes name: https://HOST/FILE.
+        /// The address in x-mns-signing-cert-url of the pushes: https://HOST/FILE.
         #[arg(value_parser = address)]
         url: String,
         /// The file with the certificate, PEM or DER.

@@ -56,8 +56,8 @@ pub(super) struct EmulatorCommand {
     /// The URL by which others reach it [default: http:// and the address that it listens on].
     #[arg(long, value_name = "URL", value_parser = Base::parse)]
     public_url: Option<Base>,
-    /// A further name to accept in the Host header, besides addresses, names without a dot, that of
-    /// --public-url and ID.mns.REGION.aliyuncs.com; may be repeated.
+    /// A further name to accept in the Host header; may be repeated. Addresses, names without a
+    /// dot, the host of --public-url, and ID.mns.REGION.aliyuncs.com are always accepted.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
     /// The access key of the account.
@@ -91,7 +91,7 @@ pub(super) struct EmulatorCommand {
     /// The directory for topics, subscriptions and undelivered messages [default: in memory].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Inject faults: a list of KIND=RATE; without a list, a little of everything.
+    /// Inject faults: a list of KIND=RATE; without a list, every kind at a low rate.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
     /// The random seed of --chaos: the same number gives the same faults.

@@ -11,7 +11,7 @@ use crate::emulator::Signer;
 /// A key of a file, or one that is made.
 #[derive(Debug, Args)]
 pub(super) struct Key {
-    /// The size of the generated key, in bits. The real one has 512.
+    /// The size of the generated key, in bits. The key of MNS has 512.
     #[arg(
         long,
         default_value_t = 512,

@@ -15,7 +15,7 @@ use crate::command::client::service::{self, Output, one_line};
 pub(crate) struct IfThere {
     /// If it exists, read its attributes back instead of failing, and exit with 3 if they differ.
     ///
-    /// An attribute that has no default and is not given is not compared.
+    /// An attribute without a default is compared only if it is given.
     #[arg(long)]
     if_not_exists: bool,
     /// Change the attributes that differ, as far as the service can, and exit with 3 only if others

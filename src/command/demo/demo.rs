@@ -17,7 +17,7 @@ use crate::signals::{Asked, Signals};
 /// How much faster than MNS a run with chaos retries.
 const CHAOS_TIME_WARP: u32 = 20;
 
-/// Show the whole manual on this machine: no account, no network, no setup.
+/// Run all steps of the vendor's manual on this machine: no account, no network, no setup.
 ///
 /// Starts a local MNS and an endpoint in this process, creates a topic, subscribes, publishes three
 /// messages, shows both logs, deletes the topic and stops. Exits with 0 only if every message
@@ -30,7 +30,7 @@ const CHAOS_TIME_WARP: u32 = 20;
   mns-endpoint demo --chaos --seed 7    # 2,000 messages through everything that can go wrong")]
 pub(crate) struct Demo {
     /// Inject faults, and prove that nothing is lost: a list of KIND=RATE as for the emulator;
-    /// without a list, a little of everything.
+    /// without a list, every kind at a low rate.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
     /// The random seed of --chaos: the same number gives the same faults.

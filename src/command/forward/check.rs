@@ -20,11 +20,11 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Check a destination.
 ///
-/// For a stream of NATS, connects to each server and to each of monitors, and examines versions
-/// (2.10.26 or later), replicas (three or more), subjects, discard policy, size limits, the
-/// duplicate window (at least the time for which the oldest notification has waited), and whether
-/// the servers sync a message before they acknowledge it. For an HTTP service, reads its files and
-/// looks its host name up, but sends nothing. May run beside serve, and changes nothing. Exits as
+/// For a stream of NATS, connects to each server and to each address in monitors. Checks versions
+/// (2.10.26 or later), replicas (three or more), subjects, discard policy and size limits. The
+/// duplicate window must be longer than the oldest notification has waited, and the servers should
+/// sync a message before they acknowledge it. For an HTTP service, reads its files and looks its
+/// host name up, but sends nothing. May run beside serve, and changes nothing. Exits as
 /// mns-endpoint check does: with 78 if any finding is an error, otherwise with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

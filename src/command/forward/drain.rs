@@ -19,10 +19,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Wait until serve has forwarded what is in the log now.
 ///
-/// What arrives after the command was started is not waited for. Reads the saved cursors and the
+/// Does not wait for what arrives after the command was started. Reads the saved cursors and the
 /// length of the log, connects to nobody, and changes nothing, so it can be the preStop hook of a
-/// container. Exits with 0 when every cursor has passed the end that the log had, or with 1 after
-/// --timeout, at once if no serve runs or a cursor cannot be used, and prints how much is left.
+/// container. Exits with 0 when every cursor has passed the end that the log had when the command
+/// was started. If that does not happen within --timeout, prints how much is left and exits with 1.
+/// Exits with 1 at once if no serve runs or a cursor cannot be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward drain

@@ -11,7 +11,7 @@ use crate::command::forward::replay::Replay;
 use crate::command::forward::reset::Reset;
 use crate::command::forward::status::Status;
 
-/// Look at the destinations of accepted notifications, and send again.
+/// Inspect the destinations of accepted notifications, and send notifications again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward status

@@ -19,11 +19,11 @@ use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Save
 
 /// Send what is in the log files to a destination again.
 ///
-/// Sends what was accepted or recovered and is in the endpoint log or a rotated file, up to the end
-/// that the log has now, and only topics that the destination selects. The cursor stays where it
-/// is, so this may run beside serve. The destination drops what it has by the id; with --again each
-/// gets a new id and is stored once more. Mns-Sequence is 0. Exits with 1 if anything was not
-/// delivered, and prints where to go on.
+/// Reads the endpoint log and its rotated files up to the present end, and sends each notification
+/// that was accepted or recovered, if the destination selects its topic. The cursor stays where it
+/// is, so this may run beside serve. The destination drops a notification whose id it already has;
+/// with --again each gets a new id and is stored once more. Mns-Sequence is 0. Exits with 1 if
+/// anything was not delivered, and prints where to go on.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward replay orders --from 2h
@@ -34,8 +34,9 @@ pub(super) struct Replay {
     name: String,
     #[command(flatten)]
     log: LogArguments,
-    /// Not before: a span back from now (15m, 3d), a time of today (18:40), 2026-11-24,
-    /// '2026-11-24 18:40', RFC 3339, or a file of the log with the byte at which a record begins.
+    /// Begin at this time: how long ago (15m, 3d), a time of today (18:40), 2026-11-24,
+    /// '2026-11-24 18:40', or RFC 3339. Or begin at a file of the log, with the byte at which a
+    /// record begins.
     #[arg(long, value_name = "TIME|FILE[:OFFSET]")]
     from: String,
     /// Before this time, in the same forms [default: now].
@@ -44,7 +45,7 @@ pub(super) struct Replay {
     /// Give each a new id (/rN at the end), so that the destination does not drop it as a repeat.
     #[arg(long)]
     again: bool,
-    /// For how long one that is not acknowledged is sent again before the run ends, as in 30s.
+    /// How long to retry a notification that is not acknowledged before the run ends, as in 30s.
     #[arg(long, value_name = "TIME", default_value = "30s",
         value_parser = humantime::parse_duration)]
     timeout: Duration,

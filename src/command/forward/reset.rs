@@ -14,11 +14,11 @@ use crate::command::stdout::printer;
 use crate::forward::{Counts, CursorError, Progress, Settings};
 use crate::journal::{Chain, Follower, Horizon, Saved, Start, escaped};
 
-/// Put the cursor of a destination somewhere else, while serve is stopped.
+/// Set the position of a destination's cursor, while serve is stopped.
 ///
-/// The next start of serve forwards from there. This is the way out if a cursor is damaged or
-/// belongs to another stream, and it forgets gaps that status shows. What has been delivered and
-/// is before the new place is sent again, under the same id. The sequence numbers go on, unless the
+/// The next start of serve forwards from there. Use it if a cursor is damaged or belongs to another
+/// stream. It also clears the gaps that status shows. Notifications after the new position are sent
+/// again even if they were delivered, with the same id. The sequence numbers continue, unless the
 /// cursor cannot be read. Exits with 1 beside a running serve.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -12,7 +12,7 @@ use crate::command::stdout::printer;
 use crate::forward::{Progress, Settings};
 use crate::journal::json_text;
 
-/// Show how far each destination is.
+/// Show what has been forwarded to each destination, and how much is left.
 ///
 /// Reads the cursors of the destinations and the length of the endpoint log in logs.dir; changes
 /// nothing and may run beside serve, which saves a cursor once a second. Exits with 1 if a cursor

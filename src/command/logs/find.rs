@@ -23,16 +23,16 @@ const PAGE_ROWS: usize = 100;
 
 /// Search the endpoint log and its rotated files, newest rows first.
 ///
-/// Reads the files without an index, and may run beside serve. 1 GiB takes about a second from
-/// memory. Skips and names files that are compressed or whose names have no number. Exits with 1 if
-/// nothing is found.
+/// Reads the files without an index, and may run beside serve. Searching 1 GiB takes about a second
+/// if the files are in the page cache. Skips and names files that are compressed or whose names
+/// have no number. Exits with 1 if nothing is found.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs find 4711 --since 3d --topic orders
   mns-endpoint logs find --outcome refused --reason signature_wrong --limit 0 --output json")]
 pub(super) struct Find {
-    /// A text in any value of a row: the message, attributes, headers, the body. Matches either
-    /// case unless it has an upper-case letter.
+    /// A text in any value of a row: the message, attributes, headers, the body. Ignores case
+    /// unless it has an upper-case letter.
     text: Option<String>,
     #[command(flatten)]
     configuration: Configuration,

@@ -62,7 +62,7 @@ pub(super) struct Replay {
     /// Continue after a notification that could not be delivered, and exit with 1 at the end.
     #[arg(long)]
     keep_going: bool,
-    /// Leave out duplicates. This is always done.
+    /// Leave out duplicates. This is the default, and cannot be switched off.
     #[arg(long)]
     once: bool,
     /// Count what would be sent, and send nothing.

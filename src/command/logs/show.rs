@@ -30,7 +30,7 @@ use crate::server::RequestDetail;
   mns-endpoint logs show 6B0569A6DD60AF61EFCE0E8F --request | mns-endpoint explain /dev/stdin
   mns-endpoint logs show 6B0569A6DD60AF61EFCE0E8F --curl http://127.0.0.1:3000/hook")]
 pub(super) struct Show {
-    /// The id of a message or of a request, or a position.
+    /// The id of a message or of a request, or a position as in the JSON of logs find.
     id: String,
     #[command(flatten)]
     configuration: Configuration,

@@ -29,7 +29,7 @@ const LINES: usize = 10;
 /// How many rows one step of the backward search returns.
 const PAGE_ROWS: usize = 1000;
 
-/// Show the last rows of the endpoint log, and follow it.
+/// Show the last rows of the endpoint log, one for each request, and follow it.
 ///
 /// Follows the endpoint log of the port of server.listen in logs.dir across rotated files, and may
 /// run beside serve. Rows go to stdout, everything else to stderr. Exits with 0 at Ctrl-C or if the
@@ -53,14 +53,15 @@ pub(super) struct Tail {
     /// Stop at the end of the log.
     #[arg(long)]
     no_follow: bool,
-    /// Save how far the rows were read in FILE, and continue from there at the next start.
+    /// Save the position of the last row in FILE, and continue after it at the next start.
     ///
     /// The file is replaced atomically after rows were flushed, so each row is printed at least
     /// once; a row that may be repeated is marked ("may_repeat" in JSON). If the file does not
     /// exist, starts at the oldest row, or at the last COUNT.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// With --state: a row is done when its position comes back on stdin, one per line.
+    /// With --state: save the position of a row only after it was written back to stdin, one
+    /// position per line.
     ///
     /// Without it a row is done when it was written to stdout: if its reader is then killed, the
     /// row is not repeated.

@@ -8,7 +8,7 @@ use crate::command::forward::dead::drop::Drop;
 use crate::command::forward::dead::list::List;
 use crate::command::forward::dead::retry::Retry;
 
-/// List, send again or drop what a destination could not take.
+/// List, send again or delete dead letters: notifications that could not be delivered.
 ///
 /// All three may run beside serve, which may append meanwhile.
 #[derive(Debug, Args)]

@@ -15,8 +15,8 @@ use crate::forward::{DeadLetter, identity};
 /// Delete dead letters of a destination permanently.
 ///
 /// Prints how many there are for each reason, and deletes those that are named or, with --all,
-/// every line, damaged ones too. Exits with 1 if an id is that of none or, without its first parts,
-/// of several.
+/// every line, damaged ones too. Exits with 1 if an id matches no dead letter, or the id of a
+/// message alone matches several.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead drop orders --all
@@ -31,7 +31,7 @@ pub(super) struct Drop {
         conflicts_with = "all"
     )]
     ids: Vec<String>,
-    /// All of them.
+    /// Delete all dead letters.
     #[arg(long)]
     all: bool,
 }

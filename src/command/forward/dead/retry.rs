@@ -19,18 +19,19 @@ use crate::forward::{DeadLetter, DeadLetters, identity};
 /// rewrites the file.
 const TAKE_OUT_AFTER: usize = 1000;
 
-/// Send the dead letters of a destination again, and take out what is delivered.
+/// Send the dead letters of a destination again, and remove those that are delivered.
 ///
-/// Each is sent under its old id and leaves the file once the destination has acknowledged it, so
-/// a kill in between sends it twice and loses none. What the destination still does not take stays,
-/// and so does a damaged line. Exits with 1 if any is left of those that there were.
+/// Sends each with its old id, and removes it from the file when the destination has acknowledged
+/// it. If the command is killed in between, one may be sent twice, but none is lost. Those that the
+/// destination does not accept stay, and so do damaged lines. Exits with 1 if any of the dead
+/// letters is left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead retry orders")]
 pub(super) struct Retry {
     #[command(flatten)]
     letters: Letters,
-    /// For how long one that is not acknowledged is sent again before the run ends, as in 30s.
+    /// How long to retry a dead letter that is not acknowledged before the run ends, as in 30s.
     #[arg(long, value_name = "TIME", default_value = "30s",
         value_parser = humantime::parse_duration)]
     timeout: Duration,
