@@ -86,7 +86,7 @@ fn text(settings: &Settings, state: &State) -> String {
         name, destination, ..
     } = settings;
     let destination = destination.identity();
-    let told = match state {
+    let summary = match state {
         State::New => "has not started yet".to_owned(),
         State::Unusable(error) => format!("is not forwarded to: {error}"),
         State::Saved {
@@ -104,7 +104,7 @@ fn text(settings: &Settings, state: &State) -> String {
             )
         }
     };
-    format!("{name} ({destination}): {told}")
+    format!("{name} ({destination}): {summary}")
 }
 
 fn object(settings: &Settings, state: &State) -> Value {

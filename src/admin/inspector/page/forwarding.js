@@ -1,5 +1,5 @@
-// Where accepted notifications are forwarded to: a card for each destination. Only what has changed
-// is replaced, so what a reader has selected stays selected.
+// The destinations of accepted notifications: a card for each. Replaces only what has changed, so
+// that a selection of the reader stays.
 
 import { el, seen } from './dom.js';
 import * as format from './format.js';
