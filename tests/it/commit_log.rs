@@ -1,10 +1,13 @@
 //! The commit log on a disk that loses data and fails: what a start replays, and when a frame may
 //! be overwritten.
 
-use mns_endpoint::journal::{Entry, Journal, JournalError, Log, Recovered, Settings};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mns_endpoint::journal::{Entry, Journal, JournalError, Log, Recovered, Settings, SyncMode};
 use strum::IntoEnumIterator as _;
 
-use crate::support::{Disk, FaultyDisk, eventually};
+use crate::support::{Disk, FaultyDisk, TurnedClock, eventually};
 
 const PAGE: usize = 4096;
 /// The first page of each half contains the frame that begins its life.
@@ -254,6 +257,78 @@ async fn a_clean_stop_leaves_nothing_of_a_message_in_the_commit_log() {
     assert!(has_secrets(&storage));
     journal.close().await.unwrap();
     assert!(!has_secrets(&storage));
+}
+
+#[tokio::test]
+async fn a_push_that_a_full_disk_refused_has_no_frame() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| disk.room = Some(2));
+    assert_eq!(
+        journal.append(entry("b")).await.unwrap_err(),
+        JournalError::Refused
+    );
+    storage.with(|disk| disk.room = None);
+    // The sync of the next frame would make that of the refused push durable too.
+    journal.append(entry("c")).await.unwrap();
+    let storage = after_power_cut(&storage);
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(recovered.replayed.frames, 2);
+    assert_texts(&storage, "[first]\n\n[a]\n\n[c]\n\n", "first\na\nc\n");
+}
+
+#[tokio::test]
+async fn without_a_commit_log_a_refused_push_does_not_come_back() {
+    let storage = FaultyDisk::new();
+    let (journal, _) = Journal::start(storage.open(), Settings::default(), None).unwrap();
+    // Its record is written and synced; its access line has no room.
+    let refused = entry("refused");
+    storage.with(|disk| disk.room = Some(refused.endpoint.len()));
+    assert_eq!(
+        journal.append(refused).await.unwrap_err(),
+        JournalError::Refused
+    );
+    assert_texts(&after_power_cut(&storage), "", "");
+}
+
+#[tokio::test]
+async fn the_logs_are_durable_before_a_commit_log_that_cannot_be_written_is_removed() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| disk.fail_write_in_place = true);
+    assert_eq!(
+        journal.append(entry("b")).await.unwrap_err(),
+        JournalError::Refused
+    );
+    let storage = after_power_cut(&storage);
+    assert!(storage.with(|disk| disk.named(NAME).is_none()));
+    let (_journal, _) = start(&storage);
+    assert_texts(&storage, "[first]\n\n[a]\n\n", "first\na\n");
+}
+
+#[tokio::test]
+async fn what_has_no_frame_is_durable_before_the_first_frame() {
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
+    // There is no room for a commit log yet.
+    storage.with(|disk| disk.free = Some(0));
+    // With this mode a push is acknowledged without a sync, and a later sync of the commit log must
+    // make it durable.
+    let settings = Settings {
+        sync: SyncMode::Interval(Duration::from_secs(3600)),
+        ..settings()
+    };
+    let (journal, _) = Journal::start_by(clock.clone(), storage.open(), settings, None).unwrap();
+    journal.append(entry("a")).await.unwrap();
+    let is_durable = |disk: &mut Disk| Log::iter().all(|log| !disk.file(log).durable.is_empty());
+    assert!(!storage.with(is_durable), "nothing is synced yet");
+    storage.with(|disk| disk.free = None);
+    let is_there = || storage.with(|disk| disk.named(NAME).is_some());
+    clock.turn_until(is_there, || false).await;
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| {
+        frame_with(disk, b"[b]\n\n");
+        assert!(is_durable(disk), "the sync of the frame would not cover it");
+    });
 }
 
 #[tokio::test]

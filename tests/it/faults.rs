@@ -1,14 +1,17 @@
 //! The journal under every fault that a disk, a crash or somebody else can cause, in any order.
 //!
 //! Whatever happens: every acknowledged record is in the logs exactly once, in order and complete;
-//! the logs contain nothing that was not written; and every start succeeds. With a commit log, a
+//! the logs contain nothing that was not written and nothing that the disk refused; and every start
+//! succeeds. With a commit log, a
 //! crash right after somebody else changed the files may leave a record twice, but none is missing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mns_endpoint::journal::{Entry, Head, Identity, Journal, Log, Settings, SyncMode};
+use mns_endpoint::journal::{
+    Entry, Head, Identity, Journal, JournalError, Log, Settings, SyncMode,
+};
 use proptest::prelude::*;
 use strum::IntoEnumIterator as _;
 
@@ -25,8 +28,12 @@ enum Step {
     /// The next writes accept this many bytes, then the disk is full.
     Room(Option<usize>),
     FailSync,
+    /// Syncs of the logs fail, those of the commit log succeed.
+    FailSyncOfLogs,
     FailLen,
     FailTruncate,
+    /// The next frame cannot be written.
+    FailFrame,
     FailSyncNames,
     FailOpen(bool),
     /// Somebody renames a log.
@@ -81,8 +88,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_usize..200).prop_map(|room| Step::Room(Some(room))),
         2 => Just(Step::Room(None)),
         1 => Just(Step::FailSync),
+        1 => Just(Step::FailSyncOfLogs),
         1 => Just(Step::FailLen),
         1 => Just(Step::FailTruncate),
+        2 => Just(Step::FailFrame),
         1 => Just(Step::FailSyncNames),
         1 => any::<bool>().prop_map(Step::FailOpen),
         2 => log().prop_map(Step::Rename),
@@ -211,6 +220,8 @@ struct World {
     lines: BTreeSet<usize>,
     /// Pushes that were answered 503 since the last start.
     refused: BTreeSet<usize>,
+    /// Those of all starts that the disk refused: they were removed before the answer.
+    taken_back: BTreeSet<usize>,
     /// Records that somebody truncated without a copy, or deleted, by log.
     taken: [BTreeSet<usize>; 2],
     /// A log was changed or renamed, so frames may not fit their offsets any more.
@@ -244,6 +255,7 @@ impl World {
             acknowledged,
             lines,
             refused: BTreeSet::new(),
+            taken_back: BTreeSet::new(),
             taken,
             is_changed: false,
             crash,
@@ -310,21 +322,30 @@ impl World {
         let entries: Vec<_> = (0..count).map(|_| self.entry()).collect();
         let journal = self.journal.clone();
         let sent: BTreeSet<usize> = entries.iter().map(|(number, _)| *number).collect();
-        let acknowledged: BTreeSet<usize> = self.runtime.block_on(async move {
+        let answers: Vec<(usize, Result<_, JournalError>)> = self.runtime.block_on(async move {
             let spawn = |(number, entry)| {
                 let journal = journal.clone();
                 (
                     number,
-                    tokio::spawn(async move { journal.append(entry).await.is_ok() }),
+                    tokio::spawn(async move { journal.append(entry).await }),
                 )
             };
             let tasks: Vec<_> = entries.into_iter().map(spawn).collect();
-            let mut acknowledged = BTreeSet::new();
+            let mut answers = Vec::new();
             for (number, task) in tasks {
-                acknowledged.extend(task.await.unwrap().then_some(number));
+                answers.push((number, task.await.unwrap()));
             }
-            acknowledged
+            answers
         });
+        let mut acknowledged = BTreeSet::new();
+        for (number, answer) in answers {
+            match answer {
+                Ok(_) => drop(acknowledged.insert(number)),
+                Err(JournalError::Refused) => drop(self.taken_back.insert(number)),
+                // A frame may be durable although its sync failed.
+                Err(_) => {}
+            }
+        }
         let are_all = acknowledged == sent;
         self.refused.extend(sent.difference(&acknowledged));
         self.acknowledged.extend(acknowledged);
@@ -352,6 +373,8 @@ impl World {
             }
             Step::Room(room) => self.storage.with(|disk| disk.room = room),
             Step::FailSync => self.storage.with(|disk| disk.fail_sync = true),
+            Step::FailSyncOfLogs => self.storage.with(|disk| disk.fail_sync_of_logs = true),
+            Step::FailFrame => self.storage.with(|disk| disk.fail_write_in_place = true),
             Step::FailLen => self.storage.with(|disk| disk.fail_len = true),
             Step::FailTruncate => self.storage.with(|disk| disk.fail_truncate = true),
             Step::FailSyncNames => self.storage.with(|disk| disk.fail_sync_names = true),
@@ -405,7 +428,7 @@ impl World {
         let has_failed = !self.journal.health().is_writable()
             && self
                 .storage
-                .with(|disk| disk.fail_sync || disk.fail_sync_names);
+                .with(|disk| disk.fail_sync || disk.fail_sync_of_logs || disk.fail_sync_names);
         if self.storage.with(|disk| disk.is_dead()) || has_failed {
             self.restart();
         }
@@ -639,6 +662,13 @@ impl World {
                 log.name()
             );
             let found: BTreeSet<usize> = found.into_iter().collect();
+            let refused = self.taken_back.intersection(&found).next();
+            assert_eq!(
+                refused,
+                None,
+                "{}: refused by the disk, and there",
+                log.name()
+            );
             let lines = self.lines.iter().filter(|_| log == Log::Access);
             let lost = self
                 .acknowledged

@@ -1,17 +1,17 @@
 //! The journal on a failing disk: what it promises, and when it refuses to.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use mns_endpoint::clock::{Clock, SystemClock};
+use mns_endpoint::clock::{Clock as _, SystemClock};
 use mns_endpoint::journal::{
     self, Duplicates, Entry, Head, Health, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN,
     STALL_LIMIT, Settings, Space, SyncMode, Tee, Waits,
 };
 
-use crate::support::{Disk, FaultyDisk, eventually};
+use crate::support::{Disk, FaultyDisk, LOOK_AGAIN, TurnedClock, eventually};
 
 fn start(storage: &FaultyDisk) -> Journal {
     start_with(storage, Limits::default())
@@ -48,59 +48,6 @@ async fn until(storage: &FaultyDisk, wanted: impl Fn(&mut Disk) -> bool) {
     })
     .await
     .expect("the disk never got there");
-}
-
-/// The time between two checks: a busy loop would take CPU time from the thread that it waits for.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
-
-/// The system's clock, advanced by the test.
-#[derive(Default)]
-struct TurnedClock(AtomicU64);
-
-impl TurnedClock {
-    fn turn(&self, span: Duration) {
-        let ms = u64::try_from(span.as_millis()).unwrap();
-        self.0.fetch_add(ms, Ordering::Relaxed);
-    }
-
-    fn ahead(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    /// Advances the clock in small steps until a condition holds. Returns how long that took by
-    /// this clock. The clock does not advance while `is_held_up`: a writer that gets no CPU time on
-    /// a busy machine must not look like a hanging disk.
-    async fn turn_until(
-        &self,
-        wanted: impl Fn() -> bool,
-        is_held_up: impl Fn() -> bool,
-    ) -> Duration {
-        let started = self.instant();
-        while !wanted() {
-            if is_held_up() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            } else {
-                self.turn(Duration::from_millis(50));
-                tokio::task::yield_now().await;
-            }
-        }
-        self.instant() - started
-    }
-}
-
-impl Clock for TurnedClock {
-    fn now(&self) -> SystemTime {
-        SystemClock.now() + self.ahead()
-    }
-
-    fn instant(&self) -> Instant {
-        Instant::now() + self.ahead()
-    }
-
-    fn until(&self, due: Instant) -> Duration {
-        due.saturating_duration_since(self.instant())
-            .min(LOOK_AGAIN)
-    }
 }
 
 fn start_by(clock: &Arc<TurnedClock>, storage: &FaultyDisk, settings: Settings) -> Journal {

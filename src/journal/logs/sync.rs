@@ -79,7 +79,13 @@ impl Logs {
     ) -> Result<LogsSynced, Fault> {
         self.append_to(Log::Endpoint, entry)?;
         self.sync_file(Log::Endpoint)?;
-        self.append_to(Log::Access, entry)?;
+        let appended = self.append_to(Log::Access, entry);
+        if let Err(Fault::Refused(_)) = appended {
+            // The records of the batch were durable already. Without this sync a power cut could
+            // bring them back, although their pushes are answered 503.
+            self.sync_file(Log::Endpoint)?;
+        }
+        appended?;
         self.sync_file(Log::Access)?;
         Ok(LogsSynced { mark })
     }

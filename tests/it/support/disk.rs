@@ -159,6 +159,8 @@ pub struct Disk {
     /// The next query of a length fails.
     pub fail_len: bool,
     pub fail_truncate: bool,
+    /// The next write to a file that is overwritten in place fails in the middle.
+    pub fail_write_in_place: bool,
     /// No file can be created or opened for appending.
     pub fail_open: bool,
     /// This log cannot be created or opened.
@@ -730,9 +732,14 @@ impl DiskFile for Handle {
                 }
                 *room -= longer;
             }
+            let fails = file.is_overwritten && std::mem::take(&mut disk.fail_write_in_place);
+            let taken = if fails { taken / 2 } else { taken };
             file.live.resize(file.live.len().max(start + taken), 0);
             file.live[start..start + taken].copy_from_slice(&bytes[..taken]);
             file.is_written(start, taken);
+            if fails {
+                return Err(io::Error::other("write failed"));
+            }
             Ok(())
         })
     }

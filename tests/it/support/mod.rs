@@ -17,6 +17,7 @@ pub mod site;
 mod stream;
 mod subscriber;
 mod tls;
+mod turned_clock;
 mod webhook;
 
 pub use api_host::{ApiHost, read};
@@ -34,6 +35,7 @@ pub use run::{Ended, Running, finish, run};
 pub use stream::{Stored, assert_each_once, leader, until};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
+pub use turned_clock::TurnedClock;
 pub use webhook::{Came, Reply, Webhook};
 
 use std::panic::AssertUnwindSafe;
@@ -60,7 +62,7 @@ pub fn within_body_timeout(test: impl Fn()) {
 /// How long an operation may take that is expected at once. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The time between two checks: a busy loop would take CPU time from the process that it waits for.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Waits for something that another process or thread does, for a bounded time. Polls, because
 /// files cannot be awaited.
