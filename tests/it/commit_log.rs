@@ -242,6 +242,41 @@ async fn halves_are_used_in_turn_for_ever_and_only_what_is_not_covered_is_replay
 }
 
 #[tokio::test]
+async fn a_half_is_reused_after_the_logs_were_synced_whatever_a_power_cut_tears() {
+    // One page is for the frame that begins the half, one for a checkpoint.
+    const BATCHES: usize = HALF / PAGE - 2;
+    for calls in 0.. {
+        let (storage, journal) = used().await;
+        // The sync that begins when the first half is full takes until the second one is full too,
+        // so no frame says that the logs have those of the first, which are overwritten next.
+        storage.with(|disk| disk.stalled_logs = true);
+        for number in 0..2 * BATCHES {
+            journal
+                .append(entry(&format!("{number:02}")))
+                .await
+                .unwrap();
+        }
+        storage.with(|disk| {
+            disk.stalled_logs = false;
+            disk.calls_left = Some(calls);
+        });
+        let is_whole = journal.append(entry("last")).await.is_ok();
+        for seed in 0..8 {
+            let left = FaultyDisk::as_it_is(storage.with(|disk| disk.after_power_cut(seed)));
+            let (_journal, recovered) = start(&left);
+            assert_eq!(recovered.replayed.missing, 0, "after {calls} calls");
+            let text = left.text();
+            let records = text.split_inclusive("\n\n");
+            let committed = 1 + 2 * BATCHES + usize::from(is_whole);
+            assert!(records.count() >= committed, "after {calls} calls: {text}");
+        }
+        if is_whole {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_clean_stop_leaves_nothing_of_a_message_in_the_commit_log() {
     let (storage, journal) = used().await;
     for number in 0..40 {

@@ -33,10 +33,6 @@ struct Numbers {
     synced: u64,
     /// All frames up to this one are durable in the logs.
     covered: u64,
-    /// The value of `covered` in the last frame.
-    said: u64,
-    /// The value of `covered` in the last synced frame.
-    said_durably: u64,
     /// The last one in the other half.
     other_half: u64,
     /// The last checkpoint that was synced.
@@ -62,8 +58,6 @@ impl Segment {
                 written: last,
                 synced: last,
                 covered: last,
-                said: last,
-                said_durably: last,
                 other_half: last,
                 checkpoint: 0,
             },
@@ -149,7 +143,7 @@ impl Segment {
         if let Some(used) = self.used.get_mut(half) {
             *used = self.place.max(*used);
         }
-        (self.numbers.written, self.numbers.said) = (number, head.covered);
+        self.numbers.written = number;
         Ok(())
     }
 
@@ -157,7 +151,6 @@ impl Segment {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync()?;
         self.numbers.synced = self.numbers.written;
-        self.numbers.said_durably = self.numbers.said;
         Ok(())
     }
 
@@ -188,15 +181,11 @@ impl Segment {
         Ok(())
     }
 
-    /// Continues in the other half and overwrites its frames. Before that, a synced frame must say
-    /// that these frames are durable in the logs. Otherwise a start that finds only those not yet
-    /// overwritten would replay them.
+    /// Continues in the other half and overwrites its frames, which must be durable in the logs. The
+    /// first frame says that they are. If a power cut tears that frame, a start replays those that
+    /// are left, which changes nothing: the logs have their bytes at their offsets.
     pub(super) fn turn(&mut self) -> io::Result<()> {
-        if self.numbers.said_durably < self.numbers.other_half {
-            // Each half keeps room for this frame.
-            self.say_what_is_covered()?;
-        }
-        if self.numbers.said_durably < self.numbers.other_half {
+        if !self.is_other_half_covered() {
             return Err(io::Error::other("the logs lack frames of the other half"));
         }
         self.life = self.life.saturating_add(1);

@@ -176,6 +176,8 @@ pub struct Disk {
     pub panics: bool,
     /// While set, a sync blocks.
     pub stalled: bool,
+    /// While set, a sync of a log blocks.
+    pub stalled_logs: bool,
     pub free: Option<u64>,
     /// After this many calls the machine stops: nothing more is done.
     pub calls_left: Option<usize>,
@@ -787,7 +789,9 @@ impl DiskFile for Handle {
         let (disk, changed) = &*self.disk.disk;
         let guard = disk.lock().unwrap_or_else(PoisonError::into_inner);
         let mut disk = changed
-            .wait_while(guard, |disk| disk.stalled)
+            .wait_while(guard, |disk| {
+                disk.stalled || disk.stalled_logs && self.is_log
+            })
             .unwrap_or_else(PoisonError::into_inner);
         disk.call()?;
         let fails = match self.what {
