@@ -21,7 +21,7 @@ pub(super) struct Configuration {
     /// server.listen].
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The directory of both logs [default: logs.dir].
+    /// The directory of the access log and the endpoint log [default: logs.dir].
     #[arg(long, value_name = "DIR")]
     log_dir: Option<String>,
     /// Set any key, as in --set server.max_body=1MiB; may be repeated.

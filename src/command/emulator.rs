@@ -38,9 +38,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Emulate MNS on this machine: no account, no network.
 ///
 /// Supports topics, subscriptions, publishing and pushing: the topic half of the REST API of
-/// 2015-06-06, with a separate access key. Also serves a page for the browser at /, its
-/// certificates, and a status document at /status, all on the same address. docs/emulator.md says
-/// what is faithful and what is not.
+/// 2015-06-06. Clients use the key of --access-key. The same address also serves a page for the
+/// browser at /, the signing certificates, and a status document at /status. docs/emulator.md says
+/// what behaves like MNS and what does not.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
@@ -53,7 +53,8 @@ pub(super) struct EmulatorCommand {
     /// The address of the API, the page, the certificates and the status document.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
-    /// The URL by which others reach it [default: http:// and the address that it listens on].
+    /// The URL by which others reach the emulator [default: http:// and the address that it listens
+    /// on].
     #[arg(long, value_name = "URL", value_parser = Base::parse)]
     public_url: Option<Base>,
     /// A further name to accept in the Host header; may be repeated. Addresses, names without a
@@ -66,7 +67,7 @@ pub(super) struct EmulatorCommand {
     /// Accept API requests with any key or none.
     #[arg(long, conflicts_with = "access_key")]
     no_auth: bool,
-    /// The account id, for requests whose host names none (ID.mns.REGION.aliyuncs.com).
+    /// The account id for requests whose host does not have the form ID.mns.REGION.aliyuncs.com.
     #[arg(long, value_name = "ID", default_value = OWNER)]
     account_id: String,
     #[command(flatten)]
@@ -77,10 +78,12 @@ pub(super) struct EmulatorCommand {
     /// SIMPLIFIED].
     #[arg(long, value_name = "NOTATION", value_enum)]
     content_md5: Option<Md5Notation>,
-    /// Sign with a new key at this interval, as in 30s; the certificate's address changes with it.
+    /// Replace the signing key at this interval, as in 30s. The address of the certificate changes
+    /// with the key.
     #[arg(long, value_name = "EVERY", value_parser = period)]
     rotate_key: Option<Duration>,
-    /// Divide every waiting time of the pusher by this: retries, back-off, the pauses of --chaos.
+    /// Divide every waiting time before a push by this number: retries, back-off, the pauses of
+    /// --chaos.
     #[arg(
         long,
         value_name = "N",
@@ -91,7 +94,8 @@ pub(super) struct EmulatorCommand {
     /// The directory for topics, subscriptions and undelivered messages [default: in memory].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Inject faults: a list of KIND=RATE; without a list, every kind at a low rate.
+    /// Inject the faults in this list of KIND=RATE. Without a list, inject every kind at a low
+    /// rate.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
     /// The random seed of --chaos: the same number gives the same faults.

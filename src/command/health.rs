@@ -26,9 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ask a running endpoint whether it is healthy.
 ///
-/// Reads the same configuration as serve. Requests /readyz of admin.listen on this machine, or
-/// server.health_path if that is off. Exits with 0 if the endpoint is healthy, otherwise with 1,
-/// and prints what is not ready.
+/// Reads the same configuration as serve. Requests /readyz of the listener at admin.listen on this
+/// machine, or server.health_path if that listener is off. Exits with 0 if the endpoint is healthy,
+/// otherwise with 1, and prints what is not ready.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint health

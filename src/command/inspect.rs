@@ -14,9 +14,9 @@ use crate::config::Config;
 
 /// Print the URL of the inspector page.
 ///
-/// Reads the same configuration as serve. The URL includes the token of the page, which serve has
-/// written to logs.dir unless admin.token_file names one: whoever may read the logs may open the
-/// page.
+/// Reads the same configuration as serve. The URL includes the token of the page. Unless
+/// admin.token_file is set, serve writes the token to a file in logs.dir: whoever may read the logs
+/// may open the page.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint inspect

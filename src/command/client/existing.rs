@@ -13,13 +13,14 @@ use crate::command::client::service::{self, Output, one_line};
 /// Whether a `create` is content with what is there already.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct IfThere {
-    /// If it exists, read its attributes back instead of failing, and exit with 3 if they differ.
+    /// If it exists already, compare its attributes instead of failing, and exit with 3 if they
+    /// differ.
     ///
     /// An attribute without a default is compared only if it is given.
     #[arg(long)]
     if_not_exists: bool,
-    /// Change the attributes that differ, as far as the service can, and exit with 3 only if others
-    /// differ too.
+    /// Change the attributes that differ, if the service can change them. Exit with 3 only if
+    /// others differ too.
     ///
     /// The service can change a topic's attributes, and NotifyStrategy and DlqPolicy of a
     /// subscription. To change Endpoint, FilterTag or NotifyContentFormat, the subscription must be

@@ -18,8 +18,8 @@ use crate::journal::json_text;
 /// Publish messages to a topic.
 ///
 /// Publishes the three messages "I am test message N." of the manual, or one message from --body or
-/// --body-file. A message is not retried: after a broken connection it may have arrived all the
-/// same, and a second attempt could duplicate it. With --output json, prints one object per line
+/// --body-file. After a broken connection, a message is not sent again, because it may have
+/// arrived, and a second attempt could duplicate it. With --output json, prints one object per line
 /// for each message.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -30,12 +30,12 @@ pub(crate) struct SubscriptionCommand {
 enum SubscriptionAction {
     /// Subscribe an endpoint to a topic.
     ///
-    /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other one: MNS then
-    /// retries for a day. With BACKOFF_RETRY, the service's default, it gives up after three
-    /// retries, which take about a minute, and the message is lost.
+    /// By default the strategy is EXPONENTIAL_DECAY_RETRY, with which MNS retries for a day. With
+    /// BACKOFF_RETRY, the default of MNS itself, MNS gives up after three retries, which take about
+    /// a minute, and the message is lost.
     ///
-    /// If it exists with other attributes, exits with 3 if --if-not-exists is given, otherwise with
-    /// 1.
+    /// If the subscription exists with other attributes, exits with 3 if --if-not-exists is given,
+    /// otherwise with 1.
     #[command(after_help = "Examples:
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --if-not-exists --apply")]

@@ -29,8 +29,8 @@ const CHAOS_TIME_WARP: u32 = 20;
   mns-endpoint demo --stay    # then open the page that it names
   mns-endpoint demo --chaos --seed 7    # 2,000 messages through everything that can go wrong")]
 pub(crate) struct Demo {
-    /// Inject faults, and prove that nothing is lost: a list of KIND=RATE as for the emulator;
-    /// without a list, every kind at a low rate.
+    /// Inject the faults in this list of KIND=RATE, as for the emulator, and prove that nothing is
+    /// lost. Without a list, inject every kind at a low rate.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
     /// The random seed of --chaos: the same number gives the same faults.
@@ -42,11 +42,11 @@ pub(crate) struct Demo {
     /// Push over https, with a certificate generated for this run.
     #[arg(long)]
     tls: bool,
-    /// Keep the local MNS, the endpoint and its page running until Ctrl-C, and do not delete the
-    /// topic before.
+    /// Keep the local MNS, the endpoint and its page running until Ctrl-C, and keep the topic until
+    /// then.
     #[arg(long, conflicts_with = "chaos")]
     stay: bool,
-    /// The directory for both logs [default: a temporary directory, deleted at the end].
+    /// The directory for both logs [default: a temporary directory, which is deleted at the end].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

@@ -51,7 +51,7 @@ pub(in crate::command) struct Explain {
     /// Fetch the certificate from its address, if that address is allowed.
     #[arg(long)]
     fetch: bool,
-    /// Judge the Date as of this time instead of now, as in 2023-03-29T08:41:30Z.
+    /// Compare the request's date with this time instead of now, as in 2023-03-29T08:41:30Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<SystemTime>,
     /// A path prefix that a proxy may have removed; may be repeated.

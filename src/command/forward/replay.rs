@@ -20,10 +20,11 @@ use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Save
 /// Send what is in the log files to a destination again.
 ///
 /// Reads the endpoint log and its rotated files up to the present end, and sends each notification
-/// that was accepted or recovered, if the destination selects its topic. The cursor stays where it
-/// is, so this may run beside serve. The destination drops a notification whose id it already has;
-/// with --again each gets a new id and is stored once more. Mns-Sequence is 0. Exits with 1 if
-/// anything was not delivered, and prints where to go on.
+/// that was accepted or recovered, if the key topics of the destination selects its topic. The
+/// cursor does not move, so this command may run beside serve. The destination drops a notification
+/// whose id it already has. With --again, each notification gets a new id and is stored once more.
+/// Mns-Sequence is 0. If anything was not delivered, exits with 1 and prints the position to
+/// continue at.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward replay orders --from 2h
@@ -34,15 +35,16 @@ pub(super) struct Replay {
     name: String,
     #[command(flatten)]
     log: LogArguments,
-    /// Begin at this time: how long ago (15m, 3d), a time of today (18:40), 2026-11-24,
-    /// '2026-11-24 18:40', or RFC 3339. Or begin at a file of the log, with the byte at which a
-    /// record begins.
+    /// Begin at this time: how long ago (15m, 3d), a time of today (18:40), 2026-11-24, '2026-11-24
+    /// 18:40', or RFC 3339. Or begin at a file of the log, at its first record or at the record
+    /// that begins at byte OFFSET.
     #[arg(long, value_name = "TIME|FILE[:OFFSET]")]
     from: String,
-    /// Before this time, in the same forms [default: now].
+    /// End before this time, in the same formats [default: now].
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Give each a new id (/rN at the end), so that the destination does not drop it as a repeat.
+    /// Give each notification a new id (with /rN at the end), so that the destination does not drop
+    /// it as a repeat.
     #[arg(long)]
     again: bool,
     /// How long to retry a notification that is not acknowledged before the run ends, as in 30s.

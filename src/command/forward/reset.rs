@@ -16,10 +16,11 @@ use crate::journal::{Chain, Follower, Horizon, Saved, Start, escaped};
 
 /// Set the position of a destination's cursor, while serve is stopped.
 ///
-/// The next start of serve forwards from there. Use it if a cursor is damaged or belongs to another
-/// stream. It also clears the gaps that status shows. Notifications after the new position are sent
-/// again even if they were delivered, with the same id. The sequence numbers continue, unless the
-/// cursor cannot be read. Exits with 1 beside a running serve.
+/// At its next start, serve forwards from the new position. Use this command if a cursor is damaged
+/// or belongs to another stream. It also sets the gaps that status shows to 0. Notifications after
+/// the new position are sent even if they were delivered before, with the same ids as before. The
+/// sequence numbers continue, unless the cursor cannot be read. Exits with 1 beside a running
+/// serve.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward reset orders --to now
@@ -30,8 +31,9 @@ pub(super) struct Reset {
     name: String,
     #[command(flatten)]
     log: LogArguments,
-    /// The position to continue at: now is after the newest record, oldest is the oldest one, and
-    /// FILE:OFFSET is a file of the log and the byte at which a record of it begins.
+    /// The position to continue at. now is the end of the newest record, oldest is the oldest
+    /// record, and FILE:OFFSET is a file of the log and the byte at which a record begins in that
+    /// file.
     #[arg(long, value_name = "now|oldest|FILE:OFFSET", value_parser = target)]
     to: Target,
 }

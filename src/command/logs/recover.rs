@@ -22,11 +22,12 @@ use crate::quarantine;
 /// Append notifications that were refused by mistake.
 ///
 /// Checks every request in the quarantine again, as serve would with the current configuration, but
-/// compares its date with the time at which it arrived. If a request passes, its notification is
-/// appended to the endpoint log as "Notify Message Recovered!", unless the log has it already, and
-/// the request is deleted from the quarantine once the record is on disk. The others stay there.
-/// Writes to the logs of the port of server.listen, so serve must not run: stop it, run this
-/// command as its user, and start it again. Exits with 0 if all files were judged.
+/// compares the date of a request with the time at which the request arrived. If a request passes,
+/// its notification is appended to the endpoint log as "Notify Message Recovered!", unless the log
+/// has it already, and the request is deleted from the quarantine once the record is on disk. Other
+/// requests stay in the quarantine. Writes to the logs of the port of server.listen, so serve must
+/// not run: stop serve, run this command as the user of serve, and start serve again. Exits with 0
+/// if all files were judged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs recover --dry-run    # changes no file of logs.dir, and may run beside serve

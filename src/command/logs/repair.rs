@@ -19,10 +19,10 @@ use crate::journal::{
 /// Complete the log files from the commit log, without starting serve.
 ///
 /// After a power failure the files may lack the last seconds of notifications that were answered
-/// 201. The commit log has them, and the next start of serve completes the files. This command does
-/// the same for files that are read before that, or whose volume is mounted elsewhere. Repairs
-/// every port found in logs.dir, whatever server.listen says. Exits with 1 if serve is running, or
-/// if frames of the commit log cannot be read. A second run changes nothing.
+/// 201. The commit log has these notifications, and the next start of serve completes the files.
+/// Use this command to read the files before that start, or on another machine. Repairs every port
+/// found in logs.dir, whatever server.listen says. Exits with 1 if serve is running, or if frames
+/// of the commit log cannot be read. A second run changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs repair --dry-run

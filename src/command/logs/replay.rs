@@ -20,9 +20,10 @@ use crate::journal::{Outcome, Saved};
 /// Send accepted notifications to a receiver again, oldest first.
 ///
 /// Reads the endpoint log and its rotated files, and may run beside serve. Sends what was accepted
-/// or recovered, but no duplicates. A 2xx counts as delivered. After any other answer the
-/// notification is retried, and then the run ends with exit code 1, so that none is skipped. Each
-/// notification is delivered at least once. The receiver gets the header mns-endpoint-replay: 1.
+/// or recovered, but no duplicates. A notification is delivered when the receiver answers 2xx.
+/// After any other answer it is retried. If all retries fail, the run ends with exit code 1, so
+/// that no notification is skipped. Each notification is delivered at least once. The receiver gets
+/// the header mns-endpoint-replay: 1.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -37,7 +38,7 @@ pub(super) struct Replay {
     configuration: Configuration,
     #[command(flatten)]
     tls: ReceiverTls,
-    /// The URL to post them to [default: print them as JSON, one object per line].
+    /// The URL to post the notifications to [default: print them as JSON, one object per line].
     #[arg(long, value_name = "URL", value_parser = Target::parse)]
     to: Option<Target>,
     /// What to post: the message, with mns-* headers for its attributes; or the request as MNS sent
@@ -47,13 +48,14 @@ pub(super) struct Replay {
     /// Save the receiver's progress in FILE, and continue from there at the next start.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Start at the beginning and overwrite the state.
+    /// Start at the beginning, and overwrite the file of --state.
     #[arg(long, requires = "state")]
     restart: bool,
     /// The most notifications per second, as in 100/s [default: no limit].
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<u32>,
-    /// How many to send at the same time. With more than 1, they may arrive out of order.
+    /// How many notifications to send at the same time. With more than 1, they may arrive out of
+    /// order.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one)]
     concurrency: usize,
     /// How many times to retry a failed delivery; the wait starts at 0.5 s and doubles.

@@ -48,7 +48,7 @@ pub(super) struct Selection {
     /// '2026-11-24 18:40', or RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
-    /// Before this time, in the same formats.
+    /// Before this time, in the formats of --since.
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
     /// Include requests that did not come from MNS, and records that are not about a push, such as

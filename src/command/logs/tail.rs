@@ -33,7 +33,7 @@ const PAGE_ROWS: usize = 1000;
 ///
 /// Follows the endpoint log of the port of server.listen in logs.dir across rotated files, and may
 /// run beside serve. Rows go to stdout, everything else to stderr. Exits with 0 at Ctrl-C or if the
-/// reader of stdout leaves, and with 1 if rows may have been missed because somebody moved,
+/// reader of stdout ends. Exits with 1 if rows may have been missed because somebody moved,
 /// compressed or truncated a file.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -56,15 +56,15 @@ pub(super) struct Tail {
     /// Save the position of the last row in FILE, and continue after it at the next start.
     ///
     /// The file is replaced atomically after rows were flushed, so each row is printed at least
-    /// once; a row that may be repeated is marked ("may_repeat" in JSON). If the file does not
-    /// exist, starts at the oldest row, or at the last COUNT.
+    /// once. A row that may be a repeat is marked ("may_repeat" in JSON). If the file does not
+    /// exist, starts at the oldest row, or with --lines at the last COUNT rows.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// With --state: save the position of a row only after it was written back to stdin, one
-    /// position per line.
+    /// With --state: save the position of a row only after your program has written that position
+    /// back to the stdin of this command, one position per line.
     ///
-    /// Without it a row is done when it was written to stdout: if its reader is then killed, the
-    /// row is not repeated.
+    /// Without --ack, the position is saved once the row has been written to stdout. If the reader
+    /// is then killed, the row is not printed again.
     #[arg(long, requires = "state")]
     ack: bool,
     #[command(flatten)]

@@ -32,8 +32,8 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
 /// Sign test notifications like MNS and post them.
 ///
 /// Generates a key, serves its certificate on --cert-listen while it runs, and prints each answer
-/// with its time and a verdict. The endpoint must trust the certificate: start it with serve
-/// --trust. Exits with 0 if every answer is a 2xx.
+/// with the time that it took and a verdict. The endpoint must trust the certificate: start it with
+/// serve --trust. Exits with 0 if every answer is a 2xx.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint push http://127.0.0.1:8080/notifications
@@ -42,7 +42,7 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
   mns-endpoint push https://localhost:8080 --ca certs/self-signed.pem    # for serve --self-signed
   mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
 pub(crate) struct PushCommand {
-    /// The endpoint's URL; without a path, /notifications is used, as by MNS.
+    /// The endpoint's URL. If it has no path, the path is /notifications, as with MNS.
     #[arg(value_parser = Target::parse)]
     url: Target,
     /// The format of the notifications (NotifyContentFormat).
@@ -54,13 +54,14 @@ pub(crate) struct PushCommand {
     /// The text of the message [default: the manual's "I am test message N."].
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// A file with the message; - reads stdin. A line end at its end is part of the message.
+    /// A file with the message; - reads stdin. A line end at the end of the file is part of the
+    /// message.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The message's tag.
     #[arg(long, default_value = "")]
     tag: String,
-    /// The topic's name; the subscription's name is this with -Sub.
+    /// The topic's name. The subscription's name is the topic's name and -Sub.
     #[arg(long, default_value = "MySampleTopic")]
     topic: String,
     /// The account id of the topic's owner and of the subscriber.
@@ -69,12 +70,12 @@ pub(crate) struct PushCommand {
     /// How many notifications to send, each with a different id.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// How many to send at the same time, each on a separate connection.
+    /// How many notifications to send at the same time, each on a separate connection.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: u16,
     #[command(flatten)]
     key: Key,
-    /// The certificate's address, if something else serves it.
+    /// The certificate's address, if another server serves the certificate.
     #[arg(long, value_name = "URL")]
     cert_url: Option<String>,
     /// The address to serve the certificate on.
@@ -88,7 +89,7 @@ pub(crate) struct PushCommand {
     cert_listen: SocketAddr,
     #[command(flatten)]
     receiver_tls: ReceiverTls,
-    /// Send this recorded request byte for byte.
+    /// Send the recorded request in this file, byte for byte.
     #[arg(
         long,
         value_name = "FILE",

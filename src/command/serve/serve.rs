@@ -38,8 +38,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Receive notifications.
 ///
 /// Every notification that is answered 201 was signed by MNS, is meant for you, and is on disk in
-/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish the requests in flight and exit with 0.
-/// SIGHUP reloads the configuration.
+/// logs.dir/endpoint_log.PORT. On SIGTERM or SIGINT, finishes the requests in flight and exits with
+/// 0. On SIGHUP, reads the configuration again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint serve
@@ -49,11 +49,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 pub(crate) struct Serve {
     #[command(flatten)]
     configuration: Configuration,
-    /// Trust every signing certificate under URL for this run; for push and the emulator only.
+    /// Trust every signing certificate under URL for this run. Only for tests with push and the
+    /// emulator.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
-    /// Serve https with certs/self-signed.pem and its key, which are generated if they are missing:
-    /// to try https with push or the emulator, which accept this file with --ca.
+    /// Serve https with certs/self-signed.pem and its key, and generate both if one is missing. For
+    /// trials: push and the emulator trust this certificate if their --ca names it.
     #[arg(long)]
     self_signed: bool,
 }

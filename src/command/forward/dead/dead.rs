@@ -10,7 +10,7 @@ use crate::command::forward::dead::retry::Retry;
 
 /// List, send again or delete dead letters: notifications that could not be delivered.
 ///
-/// All three may run beside serve, which may append meanwhile.
+/// All three commands may run beside serve, which may append dead letters meanwhile.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead list orders

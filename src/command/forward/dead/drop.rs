@@ -14,9 +14,9 @@ use crate::forward::{DeadLetter, identity};
 
 /// Delete dead letters of a destination permanently.
 ///
-/// Prints how many there are for each reason, and deletes those that are named or, with --all,
-/// every line, damaged ones too. Exits with 1 if an id matches no dead letter, or the id of a
-/// message alone matches several.
+/// Prints the number of dead letters for each reason, and deletes the dead letters with these ids.
+/// With --all, deletes every line of the file, including damaged ones. Exits with 1 if an id
+/// matches no dead letter, or the id of a message alone matches several.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead drop orders --all
@@ -24,7 +24,7 @@ use crate::forward::{DeadLetter, identity};
 pub(super) struct Drop {
     #[command(flatten)]
     letters: Letters,
-    /// Ids, as list prints them, or the ids of the messages alone.
+    /// The ids of the dead letters, as list prints them, or the ids of their messages alone.
     #[arg(
         value_name = "ID",
         required_unless_present = "all",

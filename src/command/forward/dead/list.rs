@@ -16,8 +16,8 @@ use crate::journal::{escaped, json_text};
 
 /// List the dead letters of a destination, the oldest first.
 ///
-/// Prints time, reason, attempts, id and what the destination said. Exits with 1 if a line of the
-/// file is damaged.
+/// Prints time, reason, attempts, id and the last answer of the destination. Exits with 1 if a line
+/// of the file is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead list orders
@@ -25,7 +25,7 @@ use crate::journal::{escaped, json_text};
 pub(super) struct List {
     #[command(flatten)]
     letters: Letters,
-    /// How they are printed: as lines, or as one JSON object for each, without the message.
+    /// The format: lines, or one JSON object for each dead letter, without the message.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

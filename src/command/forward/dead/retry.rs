@@ -21,10 +21,10 @@ const TAKE_OUT_AFTER: usize = 1000;
 
 /// Send the dead letters of a destination again, and remove those that are delivered.
 ///
-/// Sends each with its old id, and removes it from the file when the destination has acknowledged
-/// it. If the command is killed in between, one may be sent twice, but none is lost. Those that the
-/// destination does not accept stay, and so do damaged lines. Exits with 1 if any of the dead
-/// letters is left.
+/// Sends each dead letter with its old id, and removes it from the file when the destination has
+/// acknowledged it. If the command is killed in between, a dead letter may be sent twice, but none
+/// is lost. Dead letters that the destination does not accept stay in the file, and so do damaged
+/// lines. Exits with 1 if any of the dead letters is left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead retry orders")]
