@@ -38,6 +38,7 @@ fn pages() -> Vec<Page> {
         "inspector",
         "logging",
         "logs",
+        "metrics",
         "migration",
         "operations",
         "scale",
