@@ -32,7 +32,7 @@ const PAGE_ROWS: usize = 100;
   mns-endpoint logs find --outcome refused --reason signature_wrong --limit 0 --output json")]
 pub(super) struct Find {
     /// A text in any value of a row: the message, attributes, headers, the body. Ignores case
-    /// unless it has an upper-case letter.
+    /// unless the text has an upper-case letter.
     text: Option<String>,
     #[command(flatten)]
     configuration: Configuration,

@@ -40,15 +40,15 @@ pub(super) struct Selection {
     /// The address or network of the sender.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(super) peer: Vec<IpNet>,
-    /// A text in any value, including headers and body. Ignores case unless it has an upper-case
-    /// letter.
+    /// A text in any value, including headers and body. Ignores case unless the text has an
+    /// upper-case letter.
     #[arg(long, value_name = "TEXT")]
     pub(super) contains: Vec<String>,
-    /// Not before this time: how long ago (15m, 3d), a time of today (18:40), 2026-11-24,
-    /// '2026-11-24 18:40', or RFC 3339.
+    /// Leave out rows before this time: how long ago (15m, 3d), a time of today (18:40),
+    /// 2026-11-24, '2026-11-24 18:40', or RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
-    /// Before this time, in the formats of --since.
+    /// Leave out rows from this time on, in the formats of --since.
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
     /// Include requests that did not come from MNS, and records that are not about a push, such as
