@@ -37,7 +37,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Emulate MNS on this machine: no account, no network.
 ///
-/// Supports topics, subscriptions, publishing and pushing: the topic half of the REST API of
+/// Supports topics, subscriptions, publishing and pushing: the topic half of the REST API, version
 /// 2015-06-06. Clients use the key of --access-key. The same address also serves a page for the
 /// browser at /, the signing certificates, and a status document at /status. docs/emulator.md says
 /// what behaves like MNS and what does not.

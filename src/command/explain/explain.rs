@@ -32,9 +32,9 @@ const GIVE_ONE: &str = "give the certificate with --certificate";
 /// Explain why a captured request is accepted or refused.
 ///
 /// Reads the raw bytes of one HTTP request, shows the computed string to sign, makes each check
-/// that serve makes, and names the most likely cause. Sends nothing unless --fetch is given. Exits
-/// with 0 if serve would accept the request. The date of a request from the quarantine is compared
-/// with the time at which it arrived.
+/// that serve makes, and names the most likely cause if a check fails. Sends nothing unless --fetch
+/// is given. Exits with 0 if serve would accept the request. The date of a request from the
+/// quarantine is compared with the time at which it arrived.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint explain request.http
