@@ -13,22 +13,22 @@ pub(super) enum Command {
     Close,
 }
 
-/// The channel through which a push gets its receipt. If the request is gone, the answer is dropped
-/// but the record stays: MNS then sends the push again and gets a duplicate, never a loss.
+/// The channel through which a push gets its receipt. If the connection has closed meanwhile, the
+/// receipt is dropped but the record stays in the log: MNS sends the push again, which is logged as
+/// a duplicate, and nothing is lost.
 pub(super) type Waiting = waiting::Waiting<Result<Receipt, JournalError>>;
 
-/// Proof that an entry is durable: the commit log was synced with it or, without a commit log, both
-/// logs were.
+/// Proof that an entry is durable: after it was written, the commit log or both logs were synced.
 ///
-/// With `logs.sync` other than `always` it proves what that mode promises: the kernel has the
-/// bytes. Only a commit yields one:
+/// If `logs.sync` is not `always`, a receipt proves only that the kernel has the bytes. No code
+/// outside of this file can create one, so this example does not compile:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::Receipt { is_duplicate: false };
 /// ```
 ///
-/// This one compiles, so the example above fails because of the private field and not because of a
-/// wrong name:
+/// This example compiles, which shows that the path in the one above is right, and that only the
+/// private field makes it fail:
 ///
 /// ```
 /// fn of(receipt: &mns_endpoint::journal::Receipt) -> bool { receipt.is_duplicate() }
@@ -62,22 +62,22 @@ pub(super) struct Batch {
     pub(super) closing: bool,
 }
 
-/// How an entry is written, depending on whether its notification is already durable or in this
-/// batch.
+/// How an entry is written, which depends on whether its notification is already on disk or in the
+/// same batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Unchanged: the entry is the first for its notification, accepts no notification, or
+    /// Unchanged: the entry is the first for its notification, or it accepts no notification, or
     /// duplicates are not marked.
     AsItIs,
-    /// With the outcome of a duplicate.
+    /// With its outcome changed to that of a duplicate.
     Marked,
-    /// As an access line only.
+    /// Only its access line.
     Dropped,
 }
 
 impl Batch {
     /// Adds an entry. Counts all bytes that were queued, even those that are not written, because
-    /// that much room is given back after the commit.
+    /// the commit gives back room for all of them.
     pub(super) fn add(&mut self, entry: &Entry, waiting: Option<Waiting>, outcome: Outcome) {
         let bytes = entry.held_bytes();
         if waiting.is_some() {
@@ -102,7 +102,7 @@ impl Batch {
                 self.entry.message.extend_from_slice(&entry.message);
             }
         }
-        // Also that of a dropped duplicate: each answer has its access line.
+        // Every answer gets its access line, also the answer to a dropped duplicate.
         self.entry.access.extend_from_slice(&entry.access);
     }
 
@@ -142,8 +142,8 @@ impl Batch {
         self
     }
 
-    /// Empties the batch and keeps its buffers, so that a commit allocates nothing. `closing` stays
-    /// set, because a batch that closes the journal is the last.
+    /// Empties the batch but keeps its buffers, so that the next batch allocates nothing. `closing`
+    /// stays set, because no batch follows the one that closes the journal.
     pub(super) fn clear(mut self) -> Self {
         self.entry.endpoint.clear();
         self.entry.access.clear();

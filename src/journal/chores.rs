@@ -44,7 +44,7 @@ impl Chores {
         self.due
     }
 
-    /// Makes the work due again in a second, whether or not it was done.
+    /// Schedules the next round of work for a second after `now`.
     pub(super) fn put_off(&mut self, now: Instant) {
         self.due = later(now, CHORES_EVERY);
     }
@@ -79,21 +79,22 @@ impl Chores {
         if let Some(jump) = retention.look(wall, now) {
             warn!(
                 ?jump,
-                "The clock jumped: old logs are deleted again once a verified push confirms the \
-                 time, or after an hour"
+                "The clock jumped: no old logs are deleted until a verified push confirms the \
+                 time, or until an hour has passed"
             );
         }
         if let Some(date) = shared.confirmed_time()
             && retention.confirm(date, wall, now)
         {
-            // The time of day is proven for the first time. Old files may have been kept until now,
-            // because an unproven clock deletes nothing.
+            // The time of day is proven for the first time. Check for old files at once: while the
+            // time was unproven, files may have been kept for too long.
             self.prune_due = now;
         }
         if self.prune_due > now {
             return;
         }
-        // Whether or not files are deleted: an error is not repeated each second.
+        // Set the next time before anything is deleted, so that an error is not repeated each
+        // second.
         self.prune_due = later(now, retention.every(PRUNE_EVERY));
         if let Some(before) = retention.before(wall, now) {
             logs.prune(before, &shared.holds);

@@ -1,9 +1,10 @@
 //! Recognises duplicates by the fingerprints of the last million durable notifications.
 //!
-//! Fingerprints are made with a random key, so that no publisher can construct two messages with
-//! the same fingerprint. A snapshot beside the log says up to which offset of the log it is
-//! complete, and a start reads only the rest. The snapshot is only a shortcut: if it is missing,
-//! damaged or does not match the logs, a start reads the logs.
+//! Fingerprints depend on a random key, so that no publisher can construct two messages with the
+//! same fingerprint. A snapshot of the fingerprints is stored beside the log. It names the offset
+//! in the log up to which it is complete, and a start reads only what follows. The snapshot is only
+//! a shortcut: if it is missing, damaged or does not match the logs, a start reads the logs
+//! instead.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -17,7 +18,7 @@ use crate::journal::{Log, LogFiles};
 
 /// How many fingerprints are remembered. They take about 50 MiB.
 const REMEMBERED_MAX: usize = 1_000_000;
-/// How many bytes before an offset identify it.
+/// A digest of this many bytes before an offset identifies the offset.
 const LANDMARK_BYTES: u64 = 4096;
 const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
@@ -25,7 +26,7 @@ const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u128);
 
-/// Makes fingerprints.
+/// The key from which fingerprints are made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fingerprints([u8; 16]);
 
@@ -33,7 +34,7 @@ impl Fingerprints {
     pub(super) fn of(self, parts: [&[u8]; 4]) -> Fingerprint {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         for part in parts {
-            // Each part goes in with its length, so that moving a byte from one part to the next
+            // Hash the length of each part too, so that moving a byte from one part to the next
             // changes the digest.
             hasher.write(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.write(part);
@@ -42,7 +43,8 @@ impl Fingerprints {
     }
 }
 
-/// A fingerprint is already random, so its first eight bytes serve as its hash.
+/// The hasher of the set of fingerprints. A fingerprint is already random, so its first eight bytes
+/// serve as its hash.
 #[derive(Debug, Default)]
 struct AsItIs(u64);
 
@@ -52,7 +54,8 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // The trait requires this, but a `Fingerprint` is hashed with `write_u128`.
+        // The trait requires this function, but nothing calls it: a `Fingerprint` is hashed with
+        // `write_u128`.
         self.0 = bytes
             .iter()
             .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
@@ -70,7 +73,7 @@ pub(super) struct RecentNotifications {
     key: Fingerprints,
     known: HashSet<Fingerprint, BuildHasherDefault<AsItIs>>,
     order: VecDeque<Fingerprint>,
-    /// How many are remembered: [`REMEMBERED_MAX`], or fewer in a test.
+    /// The maximum number of fingerprints: [`REMEMBERED_MAX`], or fewer in a test.
     max: usize,
 }
 
@@ -119,11 +122,11 @@ impl RecentNotifications {
         }
     }
 
-    /// Reads the snapshot and the logs. Whatever cannot be read is logged and skipped: a start
-    /// never fails because of it.
+    /// Reads the snapshot and the logs. A log that cannot be read is reported and skipped: it does
+    /// not make the start fail.
     pub(super) fn load(files: &LogFiles) -> Self {
-        // A snapshot that is missing or damaged costs time and nothing else: the logs are read
-        // instead.
+        // If the snapshot is missing or damaged, the start only takes longer, because it reads the
+        // logs instead.
         let snapshot = files
             .load_snapshot()
             .ok()
@@ -138,10 +141,11 @@ impl RecentNotifications {
         numbers.push(None);
         let (mut seen, landmark) =
             snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
-        // From the newest file back to the one that the snapshot names, or until there are a
-        // million.
+        // Reads from the newest file backwards, until it has read the file that the snapshot names
+        // or has found a million fingerprints.
         let mut newest_first = Vec::new();
-        // Without repeats: a notification that was logged several times is remembered once.
+        // Counts without repeats, because a notification that was logged several times is
+        // remembered once.
         let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
             let found = read_file(files, number, seen.key, landmark).unwrap_or_else(|error| {
@@ -155,7 +159,7 @@ impl RecentNotifications {
                 break;
             }
         }
-        // The oldest first, so that they are the first to be evicted.
+        // Insert the oldest fingerprints first, so that they are also evicted first.
         newest_first
             .into_iter()
             .rev()
@@ -225,14 +229,14 @@ impl RecentNotifications {
 }
 
 /// The fingerprints in a file, and whether it contains the landmark. If it does, only the
-/// fingerprints after the landmark.
+/// fingerprints after the landmark are returned.
 fn read_file(
     files: &LogFiles,
     number: Option<u64>,
     key: Fingerprints,
     landmark: Option<Landmark>,
 ) -> io::Result<(Vec<Fingerprint>, bool)> {
-    // Large, because a start may read gigabytes of logs.
+    // The buffer is large, because a start may read gigabytes of logs.
     let mut input = BufReader::with_capacity(1024 * 1024, files.read(Log::Endpoint, number)?);
     let is_here = match landmark {
         Some(landmark) => is_at(&mut input, landmark, key)?,

@@ -11,8 +11,8 @@ pub struct Entry {
     pub endpoint: Vec<u8>,
     /// Whole lines.
     pub access: Vec<u8>,
-    /// The line for `logs.stdout = "messages"`. Empty unless the entry accepts a notification and
-    /// stdout wants such lines.
+    /// The line for `logs.stdout = "messages"`. Empty if the entry accepts no notification, or if
+    /// stdout has another setting.
     pub message: Vec<u8>,
     /// The notification that the entry reports as accepted, if any.
     pub identity: Option<Identity>,
@@ -22,12 +22,12 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     pub(super) fingerprint: Fingerprint,
-    /// The head of its outcome record, which the writer rewrites for a duplicate. `None` leaves the
-    /// record unchanged.
+    /// The position in the entry's outcome record that the writer changes if the notification is a
+    /// duplicate. `None` leaves the record unchanged.
     pub(super) head: Option<Head>,
 }
 
-/// Why an entry is not on disk. The cause is on our side or the disk's, never the peer's.
+/// Why an entry is not on disk. The cause is our process or the disk, never the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// The queue is full, or the writer has been blocked for
@@ -38,7 +38,7 @@ pub enum JournalError {
     #[error("the disk refused the record")]
     Refused,
     /// A sync failed earlier: nothing is written until the next start.
-    #[error("the journal has failed and takes nothing more")]
+    #[error("the journal has failed and accepts nothing more")]
     Failed,
 }
 

@@ -1,4 +1,5 @@
-//! The journal's functions for a follower in the same process.
+//! The journal's functions for a follower: a reader of the growing endpoint log in the same
+//! process.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use crate::journal::shared::Shared;
 use crate::journal::{HighWaterMark, Hold, Journal, LogFiles, Recovered, Settings, Tee};
 
 impl Journal {
-    /// Like [`start`](Self::start), but keeps all files of the endpoint log until the [`Hold`]
-    /// names the first one that it needs, or is dropped. The writer deletes old files as soon as it
-    /// starts: a follower that took its hold afterwards could find that its files are gone.
+    /// Like [`start`](Self::start), but also returns a [`Hold`]. It keeps all files of the endpoint
+    /// log until it names the first file that is still needed, or until it is dropped. The writer
+    /// deletes old files as soon as it starts, so a hold that is taken after the start may be too
+    /// late.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).

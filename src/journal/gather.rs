@@ -10,19 +10,20 @@ use crate::journal::batch::{Batch, Command};
 use crate::journal::chores::later;
 use crate::journal::{Settings, SyncMode};
 
-/// How long a commit of fewer than [`GATHERED`] entries waits for more, if there is no commit log
-/// and several connections are sending. Without a commit log each commit costs two syncs, more than
-/// everything else that a push costs. With one, the wait costs more than the syncs that it saves: 8
-/// senders reach 5,600 pushes a second with the window and 16,300 without.
+/// How long a batch of fewer than [`GATHERED`] entries waits for more entries, if there is no
+/// commit log and several connections are sending. Without a commit log each commit costs two
+/// syncs, which take longer than all other work for a push. With a commit log the wait would cost
+/// more than the syncs that it saves: 8 senders reach 5,600 pushes a second with the window and
+/// 16,300 without.
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
-/// How long refusals are gathered while no push arrives. Nobody waits for them, and checking both
-/// files costs more than writing a refusal.
+/// How long refusals are gathered while no push arrives. Nobody waits for a refusal, and checking
+/// both files before a write costs more than writing a refusal.
 const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
 /// A batch with this many entries is committed without waiting for more.
 const GATHERED: usize = 16;
-/// Several connections count as sending for this long after two entries have waited at the same
-/// time. A single connection sends nothing until it is answered, so waiting for it would only delay
-/// the answer.
+/// After two entries have waited at the same time, several connections count as sending for this
+/// long. A single connection sends nothing until it has its answer, so waiting for more entries
+/// would only delay that answer.
 const CONTENTION_REMEMBERED: Duration = Duration::from_secs(1);
 
 pub(super) struct Gather {
@@ -66,7 +67,7 @@ impl Gather {
         };
         let due = later(self.clock.instant(), window);
         while !batch.closing && batch.entry.bytes() < self.batch_bytes {
-            // With enough entries it still drains the queue, but waits for nothing.
+            // Once the batch has enough entries, only drain the queue, without waiting.
             let wait_max = if batch.entries() < GATHERED {
                 self.clock.until(due)
             } else {
@@ -93,7 +94,7 @@ impl Gather {
         let due = later(self.clock.instant(), REFUSALS_WINDOW);
         while batch.is_of_refusals() && batch.entry.bytes() < self.batch_bytes {
             // `append` sends first and unparks second. A push that is sent after this `try_recv`
-            // therefore makes `park_timeout` return at once, so none is overlooked.
+            // therefore makes `park_timeout` return at once, so no push is overlooked.
             let Ok(command) = commands.try_recv() else {
                 let left = self.clock.until(due);
                 if left.is_zero() {
@@ -109,7 +110,8 @@ impl Gather {
     /// How long a small batch waits for more entries.
     fn window(&self) -> Duration {
         match self.sync {
-            // Waiting pays only if it saves a sync: without one, a commit of one entry is cheap.
+            // Waiting pays only if it saves a sync: a commit without a sync is cheap, even for a
+            // single entry.
             SyncMode::Always if self.clock.instant() < self.contended_until => GATHER_WINDOW,
             SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
-/// How long after a refused write the journal is not [`Health::Writable`].
+/// How long the journal is [`Health::Refused`] after the disk refused a write.
 pub const REFUSAL_COOLDOWN: Duration = Duration::from_secs(5);
 /// How long the disk may take for a commit, or for any other operation of the writer.
 ///
@@ -92,7 +92,7 @@ pub(super) struct Vitals {
     working_ms: AtomicU64,
     /// The free space, in bytes.
     free_bytes: AtomicU64,
-    /// The code of the [`Space`] that `free_bytes` amounts to.
+    /// The code of the [`Space`] that corresponds to `free_bytes`.
     space: AtomicU8,
     /// Whether the thread has ended.
     has_ended: AtomicBool,
@@ -125,8 +125,8 @@ impl Vitals {
         } else {
             Space::of(self.space.load(Ordering::Relaxed))
         };
-        // The worst first: a thread that has ended may have failed before, and a refused write does
-        // not matter while nothing is written at all.
+        // Check for the worst state first: a thread that has ended may have failed before, and a
+        // refused write does not matter while nothing is written at all.
         if self.has_ended.load(Ordering::Relaxed) {
             Health::Ended(space)
         } else if self.is_stalled_at(now_ms) {
@@ -153,7 +153,7 @@ impl Vitals {
     /// last [`REFUSAL_COOLDOWN`].
     pub(super) fn refuse(&self, cause: io::ErrorKind) -> bool {
         let now_ms = self.elapsed_ms();
-        // Before this refusal is stored, which would hide it.
+        // Ask before this refusal is stored, because `is_refused` returns `true` afterwards.
         let is_news = !self.is_refused(now_ms);
         let is_full = matches!(
             cause,

@@ -1,7 +1,7 @@
 //! The handle to the journal: entries go in, receipts come back.
 //!
-//! Pushes and refusals share one queue, in order, and each have room of their own in it: a flood of
-//! refusals never turns a genuine push away.
+//! Pushes and refusals share one queue, which keeps their order, but each kind has its own limit: a
+//! flood of refusals never turns a genuine push away.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -33,15 +33,15 @@ pub struct Journal {
     sync: SyncMode,
     /// `None` if duplicates are not marked.
     fingerprints: Option<Fingerprints>,
-    /// Unparked for each push, because it may be gathering refusals. All other commands can wait
-    /// until it has gathered them.
+    /// The writer's thread. Each push unparks it, because it may be parked while it gathers
+    /// refusals. All other commands can wait until it has gathered them.
     writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Journal {
-    /// Recovers what is in the files and starts the writer. `tee` gets its copy of what was
-    /// written.
+    /// Recovers the content of the files and starts the writer. `tee` gets a copy of the lines that
+    /// are written.
     ///
     /// # Errors
     /// The files cannot be read, cut or synced, or no thread can be started.
@@ -75,10 +75,10 @@ impl Journal {
         settings: Settings,
         tee: Option<Tee>,
     ) -> io::Result<(Self, Recovered)> {
-        // Recover first, because that syncs both logs: only a durable record can have duplicates.
+        // Recover first: that syncs both logs, and only durable notifications may count as seen.
         let (recovered, left) = commit::recover(&mut files)?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
-        // Room for as many refusals as pushes, one request to reopen and one close.
+        // Room for as many refusals as pushes, for one command to reopen and for one to close.
         let (queue, commands) =
             mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let seen =
@@ -122,11 +122,11 @@ impl Journal {
         ))
     }
 
-    /// Checks for room before the body is read, so that a push we must turn away costs only its
-    /// head.
+    /// Checks for room. The server calls this before it reads the body, so that a push that must be
+    /// turned away costs only its head.
     ///
     /// # Errors
-    /// What [`append`](Self::append) would say.
+    /// The error that [`append`](Self::append) would return.
     pub fn check_room(&self) -> Result<(), JournalError> {
         if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
@@ -142,14 +142,14 @@ impl Journal {
 
     /// Hands an entry over and waits until it is on disk.
     ///
-    /// The first poll hands it over. Dropping the future after that undoes nothing: the entry
-    /// belongs to the writer, which still writes it and then gives its room back. A future that was
+    /// The first poll hands the entry over. Dropping the future after that undoes nothing: the
+    /// writer owns the entry, still writes it, and then gives its room back. A future that was
     /// never polled has done nothing.
     ///
     /// # Errors
     /// [`JournalError`]. The entry is then not in the files.
     pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
-        // Again: the disk may have stalled or failed while the body was read and verified.
+        // Check again: the disk may have stalled or failed while the body was read and verified.
         self.check_room()?;
         let (waiting, receipt) = Waiting::new();
         self.send(entry, Some(waiting))?;
@@ -161,8 +161,8 @@ impl Journal {
     /// id. `head` is the head of its outcome record, which the writer rewrites if the notification
     /// is a duplicate. Returns `None` if duplicates are not marked.
     ///
-    /// The writer decides whether it is a duplicate, once every entry that was queued before it is
-    /// on disk or refused.
+    /// The writer decides whether the notification is a duplicate. By then, every entry that was
+    /// queued earlier is on disk, refused, or in the same batch.
     #[must_use]
     pub fn identify(&self, identity: [&[u8]; 4], head: Option<Head>) -> Option<Identity> {
         self.fingerprints.map(|fingerprints| Identity {
@@ -208,9 +208,9 @@ impl Journal {
         }
     }
 
-    /// Asks the writer to check now whether somebody renamed the files, as logrotate does, and to
-    /// continue in the files that have the names now, creating them if necessary. Truncates
-    /// nothing. If a file cannot be opened, the old one stays in use.
+    /// Asks the writer to check now whether somebody renamed the files, as logrotate does. If so,
+    /// the writer continues in the files that have the names now, and creates a file that is
+    /// missing. Nothing is truncated. If a file cannot be opened, the old one stays in use.
     pub fn reopen(&self) {
         if self.shared.reopens.take(0, 1, 0) {
             // If the queue has no receiver, the writer has ended and there is nothing to reopen.
@@ -218,13 +218,13 @@ impl Journal {
         }
     }
 
-    /// Takes the signed Date of a verified push: the time of day is this or later, whatever the
-    /// clock says. The writer measures the age of old files against it. Does not block.
+    /// Passes on the signed Date of a verified push. It proves that the time of day is this or
+    /// later, so the writer measures the age of old files against it. Does not block.
     pub fn confirm_time(&self, date: SystemTime) {
         self.shared.confirm_time(date);
     }
 
-    /// What the journal can do at this moment.
+    /// What the journal can do now.
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared.vitals.health()
@@ -237,7 +237,7 @@ impl Journal {
         self.shared.vitals.free_bytes()
     }
 
-    /// Returns when the journal has failed: nothing is written until the next start.
+    /// Waits until the journal has failed: from then on nothing is written until the next start.
     pub async fn failed(&self) {
         self.shared.vitals.failed.cancelled().await;
     }
@@ -248,7 +248,7 @@ impl Journal {
         self.meters().refusals_dropped.load(Ordering::Relaxed)
     }
 
-    /// Writes and syncs what was handed over, then ends the thread. Later entries fail.
+    /// Writes and syncs all entries handed over so far, then ends the thread. Later entries fail.
     ///
     /// # Errors
     /// The journal had failed, or its thread panicked.

@@ -74,7 +74,7 @@ pub struct CommitLogMeters {
     pub checkpoint_time: DurationHistogram,
     /// Frames that the start replayed.
     pub replayed_frames: AtomicU64,
-    /// Frames that had been synced and that the start could not read.
+    /// Frames that had been synced, but that the start could not read.
     pub missing_frames: AtomicU64,
 }
 

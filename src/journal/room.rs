@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How much the journal queues before it refuses more.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Entries that requests wait for and that are not yet committed. Refusals have a second limit
-    /// of the same size.
+    /// The maximum of entries that requests wait for and that are not yet committed. The same
+    /// maximum applies, separately, to refusals.
     pub entries_max: usize,
     /// Their bytes.
     pub bytes_max: usize,
-    /// The bytes of refusals that are not yet written. A push waits behind them in the same queue,
-    /// so the limit is low enough for the slowest disk.
+    /// The maximum bytes of refusals that are not yet written. A push waits behind them in the same
+    /// queue, so the limit is low enough for the slowest disk.
     pub refused_bytes_max: usize,
     /// A batch is closed once it has this many bytes. In a larger batch, the longer sync costs more
     /// than the saved commits.
@@ -35,9 +35,9 @@ impl Default for Limits {
 
 /// Entries that are queued and not yet written.
 ///
-/// The orderings are relaxed: the counts bound memory and publish nothing, and the queue hands the
-/// entries over. Each count is exact, because it is only added to and subtracted from. The two
-/// counts of one room may be read at different times.
+/// The orderings are relaxed: the counts only bound memory, and it is the queue that publishes the
+/// entries. Each count is exact, because only atomic additions and subtractions change it. The two
+/// counts of a room are not read at the same instant.
 #[derive(Default)]
 pub(super) struct Room {
     entries: AtomicUsize,
@@ -63,7 +63,7 @@ impl Room {
 
     /// Reserves room for one entry. Returns `false` if there is not enough.
     ///
-    /// It adds first, and subtracts again if the sum exceeds the limit. So two callers that compete
+    /// Adds first, and subtracts again if the sum exceeds the limit. So two callers that compete
     /// for the last room may both be refused, but are never both admitted.
     pub(super) fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
         let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);

@@ -9,9 +9,9 @@ use crate::journal::{Limits, Numbering};
 /// How the journal writes its files.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What may wait for the writer.
+    /// How much may wait for the writer.
     pub limits: Limits,
-    /// What a receipt means.
+    /// When files are synced, and so what a receipt proves.
     pub sync: SyncMode,
     /// The length of the commit log, in bytes. `None`: there is no commit log, and each commit
     /// syncs both logs.
@@ -38,8 +38,8 @@ pub enum Duplicates {
     Off,
 }
 
-/// When files are synced, which decides what a power cut can lose. The end of the process loses
-/// nothing in any mode.
+/// When files are synced, which decides what a power cut can lose. If only the process ends,
+/// nothing is lost in any mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
     /// Before each receipt: a power cut loses nothing that was acknowledged.
@@ -52,8 +52,8 @@ pub enum SyncMode {
 }
 
 impl Settings {
-    /// What the numbers of rotated files say of their age. Without `rotate_bytes` logrotate rotates
-    /// and numbers the files.
+    /// Whether the newest rotated file has the highest number or the lowest. Without
+    /// `rotate_bytes`, it is logrotate that rotates and numbers the files.
     #[must_use]
     pub fn numbering(&self) -> Numbering {
         match self.rotate_bytes {

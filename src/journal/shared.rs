@@ -19,15 +19,16 @@ pub(super) struct Shared {
     /// Room for entries that nobody waits for. It is separate, so that refusals never turn a push
     /// away.
     pub(super) refusals: Room,
-    /// Pending requests to reopen: one is enough.
+    /// The pending command to reopen: there is at most one.
     pub(super) reopens: Room,
     pub(super) meters: Arc<Meters>,
     pub(super) vitals: Vitals,
     pub(super) high_water: Arc<HighWater>,
-    /// What readers need of the endpoint log.
+    /// The files of the endpoint log that readers still need.
     pub(super) holds: Arc<Holds>,
-    /// The Date of the last verified push, in seconds since 1970; 0 before the first one. Relaxed:
-    /// it is a single number, and a later one may replace it at any time.
+    /// The Date of the last verified push, in seconds since 1970; 0 before the first one. Its
+    /// ordering is relaxed, because it is a single number that a later Date may replace at any
+    /// time.
     confirmed_seconds: AtomicU64,
 }
 
@@ -45,7 +46,7 @@ impl Shared {
         }
     }
 
-    /// Counts refusals that are not logged, and logs the first time that it happens.
+    /// Counts refusals that are not logged, and warns the first time.
     pub(super) fn drop_refusals(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let before = self
@@ -66,7 +67,8 @@ impl Shared {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        // Not the maximum: a Date far ahead, which proves nothing, would hide all later ones.
+        // Store the Date that arrived last, not the greatest: one that is far in the future proves
+        // nothing, and would hide all others.
         self.confirmed_seconds.store(seconds, Ordering::Relaxed);
     }
 

@@ -17,22 +17,23 @@ use crate::journal::logs::{Fault, Log, LogFiles, Logs};
 use crate::journal::meters::Meters;
 use crate::journal::{Settings, SyncMode};
 
-/// How many changes of a log are followed before one batch. After that the log is written to as it
-/// is, so that somebody who keeps changing it cannot block the writer.
+/// How often the writer reacts to a change of a log before it writes a batch. Then it writes to the
+/// log as it is, so that somebody who keeps changing the log cannot block the writer.
 const CHANGES_MAX: usize = 3;
 
 /// Proof that a batch is committed: it is written to both logs, and either the commit log that
 /// contains it or both logs have been synced.
 ///
-/// With `logs.sync` other than `always` it proves what that mode promises: the kernel has the
-/// bytes. Only `Storage::write` makes one, so no other code can cause a receipt:
+/// If `logs.sync` is not `always`, it proves only that the kernel has the bytes. Only
+/// `Storage::write` creates this proof, so no other code can cause a receipt, and this example does
+/// not compile:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::Committed { _by_the_commit: () };
 /// ```
 ///
-/// This one compiles, so the example above fails because of the private field and not because of a
-/// wrong name:
+/// This example compiles, which shows that the path in the one above is right, and that only the
+/// private field makes it fail:
 ///
 /// ```
 /// fn of(committed: &mns_endpoint::journal::Committed) {}
@@ -45,7 +46,7 @@ pub struct Committed {
 /// Both logs and their commit log.
 pub(super) struct Storage {
     logs: Logs,
-    /// `None` if it is switched off.
+    /// `None` if the commit log is switched off.
     commit_log: Option<CommitLog>,
     sync: SyncMode,
     meters: Arc<Meters>,
@@ -84,8 +85,7 @@ impl Storage {
         !self.commit_log.as_ref().is_some_and(CommitLog::is_ready)
     }
 
-    /// Commits a batch. A mode that does not sync before each acknowledgement syncs only if
-    /// `syncs`.
+    /// Commits a batch. [`SyncMode::Always`] always syncs, the other modes only if `syncs`.
     pub(super) fn write(
         &mut self,
         entry: &Entry,
@@ -118,18 +118,19 @@ impl Storage {
                 .unsynced_since
                 .or_else(|| (self.unsynced > 0).then_some(now));
         }
-        // In these modes the write itself is acknowledged, so no truncation may reach it.
+        // The other modes acknowledge the write itself, so no later rollback may truncate it.
         if self.sync != SyncMode::Always {
             self.logs.commit();
         }
         Ok(())
     }
 
-    /// First handles what the checkpoint thread has finished: if a sync failed there, its result
-    /// has the cause.
+    /// Handles the results of the checkpoint thread before it checks that no sync has failed: if
+    /// one failed there, the result has the cause.
     fn begin(&mut self, now: Instant) -> Result<(), Fault> {
         if let Some(commit_log) = &mut self.commit_log {
-            // In each round, so that the other half is usually covered before it is needed.
+            // Poll in each round, so that the half of the commit log that is needed next can
+            // usually be overwritten by then.
             commit_log.poll(&mut self.logs, now)?;
         }
         self.logs.demand_sound()
@@ -167,13 +168,14 @@ impl Storage {
     }
 
     /// Prepares a log for a write: measures it again if somebody changed its length, and switches
-    /// to another file if its name no longer leads to it or if it would grow too large.
+    /// to another file if the log's name no longer leads to this file or if the write would make it
+    /// too large.
     fn follow(&mut self, log: Log, incoming: usize, now: Instant) -> Result<(), Fault> {
         for _change in 0..CHANGES_MAX {
             let Some(change) = self.logs.change_due(log, incoming, now)? else {
                 return Ok(());
             };
-            // After this checkpoint no frame refers to an offset in the file as it was.
+            // After this checkpoint no frame refers to an offset in the log before its change.
             if let Some(commit_log) = &mut self.commit_log
                 && commit_log.is_ready()
             {
@@ -185,11 +187,11 @@ impl Storage {
         Ok(())
     }
 
-    /// Follows changes to the files and does what is due, without a write.
+    /// Reacts to changes of the files and does the work that is due, without writing a batch.
     pub(super) fn look(&mut self, now: Instant) -> Result<(), Fault> {
         self.begin(now)?;
-        // Follow both before either error is returned: if one log is gone, the other must still be
-        // followed.
+        // Check both logs before an error of either is returned: if one log is gone, the other must
+        // still be followed.
         let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.follow(log, 0, now));
         endpoint.and(access)?;
         match &mut self.commit_log {
@@ -224,7 +226,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Saves a snapshot of the duplicates, after a sync of everything that it covers.
+    /// Saves a snapshot of the fingerprints, after it has synced all records that the snapshot
+    /// covers.
     pub(super) fn save(
         &mut self,
         now: Instant,

@@ -23,8 +23,8 @@ pub enum Copied {
     Messages,
 }
 
-/// Hands over the lines of several batches at once, because each hand-over wakes the reading thread
-/// and delays the next commit.
+/// Copies lines to stdout. It hands over the lines of several batches at once, because each
+/// hand-over wakes the thread that prints them and delays the next commit.
 pub struct Tee {
     copied: Copied,
     /// `None` if no copy is wanted.
@@ -35,8 +35,7 @@ pub struct Tee {
 }
 
 impl Tee {
-    /// `out` must not block. A write that it refuses is not retried: the lines are counted and
-    /// dropped.
+    /// `out` must not block. A write that fails is not retried: its lines are counted and dropped.
     #[must_use]
     pub fn new(copied: Copied, out: Box<dyn io::Write + Send>) -> Self {
         Self {
@@ -75,7 +74,8 @@ impl Tee {
             self.hand_over(meters);
         }
         self.held_back.extend_from_slice(lines);
-        // Counted from the oldest line, so that later batches do not postpone it.
+        // The time counts from the oldest line, so that later batches do not postpone the
+        // hand-over.
         self.due = self.due.or_else(|| Some(later(now, HELD_BACK_MAX)));
     }
 

@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 /// The sending end, used by the writer.
 pub(super) struct Waiting<A> {
     sender: oneshot::Sender<Handed<A>>,
-    /// The thread that waits. A task that has moved to another thread since is woken all the same.
+    /// The thread on which the task waits. If the task has moved to another thread since, it is
+    /// still woken.
     thread: ThreadId,
 }
 
@@ -25,8 +26,8 @@ struct Handed<A> {
     _others: Others<A>,
 }
 
-/// Answers that are sent when this is dropped: by the task that was woken, or by the writer if that
-/// task is gone.
+/// Answers that are sent when this value is dropped: by the task that was woken, or by the writer
+/// if that task is gone.
 struct Others<A>(Vec<(oneshot::Sender<Handed<A>>, A)>);
 
 impl<A> Waiting<A> {
@@ -63,8 +64,8 @@ pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
     }
 }
 
-/// If the task is gone, `send` returns what it was given. Dropping that sends the answers for the
-/// others.
+/// Sends a task its answer, together with the answers for the others. If the task is gone, `send`
+/// returns both, and dropping them sends the answers for the others.
 fn give<A>(sender: oneshot::Sender<Handed<A>>, answer: A, others: Others<A>) {
     let _others = others;
     drop(sender.send(Handed { answer, _others }));
@@ -82,7 +83,8 @@ impl<A> Drop for Others<A> {
 mod tests {
     use super::*;
 
-    /// Answers `count` of this thread with their numbers, of which those in `gone` have left.
+    /// Answers `count` waiting tasks of this thread with their numbers, after those in `gone` have
+    /// been dropped.
     fn answer(count: usize, gone: &[usize]) -> Vec<Answered<usize>> {
         let (waiting, answered): (Vec<_>, Vec<_>) = (0..count).map(|_| Waiting::new()).unzip();
         let mut answered: Vec<_> = answered.into_iter().map(Some).collect();
@@ -97,7 +99,8 @@ mod tests {
     async fn each_gets_its_own_answer_whoever_has_left() {
         for gone in [&[][..], &[0], &[4], &[0, 4], &[0, 1, 2, 3]] {
             let mut given = Vec::new();
-            // The one that was woken is asked last: the others must not depend on it for ever.
+            // The task that was woken takes its answer first: this releases the answers for the
+            // others.
             let mut answered = answer(5, gone);
             let woken = answered.pop().unwrap();
             let last = woken.answer().await.unwrap();
@@ -124,7 +127,8 @@ mod tests {
         let there = thread::spawn(Waiting::new).join().unwrap();
         let here = Waiting::new();
         answer_all([(there.0, 1), (here.0, 2)].into_iter());
-        // Neither is taken before the other.
+        // Await the one end without reading the answers for others that it may carry: it must carry
+        // none.
         let (there, here) = (there.1.receiver.await, here.1.answer().await);
         assert_eq!((there.map(|handed| handed.answer), here), (Ok(1), Some(2)));
     }

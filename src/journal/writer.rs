@@ -38,7 +38,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer for logs whose content is already durable.
+    /// Creates a writer for logs whose content is already durable.
     pub(super) fn new(
         storage: Storage,
         seen: Option<RecentNotifications>,
@@ -115,9 +115,9 @@ impl Writer {
         }
     }
 
-    /// How to write an entry: as the first of its notification or as a duplicate. Every earlier
-    /// entry is already durable, refused, or in this same batch, which is committed or refused as a
-    /// whole. So the answer is never in doubt.
+    /// Decides whether to write an entry as the first of its notification or as a duplicate. The
+    /// decision is certain: every earlier entry is durable, or was refused, or is in this same
+    /// batch, which is committed or refused as a whole.
     fn outcome(&self, batch: &mut Batch, entry: &Entry) -> Outcome {
         let (Some(seen), Some(identity)) = (&self.seen, entry.identity) else {
             return Outcome::AsItIs;
@@ -183,7 +183,8 @@ impl Writer {
         if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
-        // The operator may have made room, or a file, before asking to reopen.
+        // Before asking to reopen, the operator may have freed space or restored a file, so
+        // whatever failed is retried now.
         if batch.reopens > 0 {
             self.storage.logs_mut().retry_now();
         }
@@ -222,7 +223,7 @@ impl Writer {
             .new
             .iter()
             .for_each(|fingerprint| seen.insert(*fingerprint));
-        // Also at the close, so that the next start reads hardly anything of the log.
+        // Save at the close too, so that the next start reads hardly anything of the log.
         if (batch.closing || self.storage.logs().is_save_due())
             && let Err(fault) = self
                 .storage
@@ -246,8 +247,8 @@ impl Writer {
         match fault {
             Fault::Refused(cause) => {
                 if self.shared.vitals.refuse(cause.kind()) {
-                    warn!(%cause, "The disk refuses writes: each is cut off and answered 503, and \
-                        the next one is tried");
+                    warn!(%cause, "The disk refuses writes: a batch that fails is removed from the \
+                        logs and its pushes are answered 503. The next batch is tried as usual");
                 }
                 JournalError::Refused
             }
@@ -260,7 +261,7 @@ impl Writer {
 
     /// How long to wait for the next command.
     fn idle_for(&self) -> Duration {
-        // A failed sync is not retried.
+        // After a failure no sync is due, because a failed sync is not retried.
         let sync_due = self
             .storage
             .sync_due()

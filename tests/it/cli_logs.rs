@@ -266,7 +266,7 @@ fn verify_reads_all_files_of_a_port_and_reports_damage_and_torn_ends() {
     let outcome = whole.windows(2).rposition(|pair| pair == b"\n\n").unwrap() + 2;
     for (end, problem) in [
         (whole.len(), "its end is missing"),
-        (outcome, "its outcome is missing behind it"),
+        (outcome, "its outcome does not follow"),
     ] {
         fs::write(&first, &whole[..end]).unwrap();
         verify(dir.path()).assert(1, problem);

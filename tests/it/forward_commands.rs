@@ -217,7 +217,7 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     );
     reset(&setup, &place(begin + 1)).assert(1, "no record of ");
     reset(&setup, &place(1 << 30)).assert(1, &format!("ends at byte {all}"));
-    reset(&setup, "endpoint_log.1.7:0").assert(1, "is no file of the log, which has ");
+    reset(&setup, "endpoint_log.1.7:0").assert(1, "is not a file of the log, whose files are ");
     reset(&setup, "yesterday").assert(2, "write now, oldest or FILE:OFFSET");
 
     fs::write(cursor(dir_path, port), "x").unwrap();

@@ -51,9 +51,9 @@ impl CommitLog {
         }
     }
 
-    /// Syncs both logs and says so in a synced frame, so that the next start replays nothing before
-    /// it. After this the logs can be rotated, reopened or truncated, because no frame that would
-    /// be replayed refers to them.
+    /// Syncs both logs, then writes and syncs a frame that records this, so that the next start
+    /// replays no earlier frame. Afterwards the logs can be rotated, reopened or truncated, because
+    /// no frame that a start would replay refers to them.
     pub(in crate::journal) fn checkpoint(
         &mut self,
         logs: &mut Logs,
@@ -99,7 +99,8 @@ impl CommitLog {
     pub(in crate::journal) fn close(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         self.checkpoint(logs, now)?;
         let erased = self.segment.as_mut().map_or(Ok(()), Segment::erase);
-        // Not an error of the close: the checkpoint is synced, and the logs have everything.
+        // This does not make the close fail: the checkpoint is synced, and the logs have
+        // everything.
         if let Err(error) = erased {
             warn!(%error, "The commit log cannot be overwritten: the contents of messages stay in \
                 it");

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::disk::Blank;
 use crate::journal::logs::{LogsSynced, PendingSync, WriteBack};
 
-/// The length of the queue of jobs: more than the syncs and creations that are ever pending. A
-/// write-back is skipped if the queue is full.
+/// The length of the queue of jobs. It is greater than the number of syncs and creations that can
+/// be pending at once. A write-back is skipped if the queue is full.
 const JOBS_MAX: usize = 8;
 /// A job for the thread.
 enum Job {

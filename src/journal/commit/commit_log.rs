@@ -18,20 +18,20 @@ use crate::journal::{CommitLogMeters, Entry, Meters};
 /// How long after a failure to retry the creation of a commit log.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The commit log, or none for now: then each commit syncs both logs.
+/// The commit log. While it has no file, each commit syncs both logs.
 pub(in crate::journal) struct CommitLog {
     pub(super) segment: Option<Segment>,
     bytes_max: u64,
     pub(super) checkpointer: Checkpointer,
-    /// When to create a commit log. `None` while there is one or one is being created.
+    /// When to create a commit log. `None` while one exists or is being created.
     pub(super) retry_at: Option<Instant>,
     /// When the last frame was written.
     pub(super) last_frame: Instant,
 }
 
 impl CommitLog {
-    /// Uses what an earlier process left, or has a new one created. Everything in the logs is
-    /// already durable.
+    /// Uses the commit log that an earlier process left, or starts to create a new one. Everything
+    /// in the logs is already durable.
     pub(in crate::journal) fn start(
         bytes_max: u64,
         left: Option<Left>,
@@ -61,7 +61,7 @@ impl CommitLog {
         Ok(commit_log)
     }
 
-    /// Whether a file is at most as large as allowed and not much smaller than a new one would be.
+    /// Whether a file is at most as large as allowed, and at least half as large as a new one.
     fn is_usable(&self, left: &Left, logs: &Logs) -> bool {
         let len = left.file.len().unwrap_or_default();
         let wanted = self.wanted_bytes(logs);
@@ -74,9 +74,9 @@ impl CommitLog {
     }
 
     /// Asks the checkpoint thread to create a new commit log. Until it is ready, each commit syncs
-    /// both logs. If the directory of the logs was moved away, nothing is created now and this is
-    /// retried later: another directory may have its name, and a power cut could lose that
-    /// directory together with the commit log.
+    /// both logs. If the directory of the logs was moved away, nothing is created now, and the
+    /// creation is retried later: another directory may have its name, and a power cut could lose
+    /// that directory together with the commit log.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {
@@ -91,7 +91,7 @@ impl CommitLog {
         self.retry_at = now.checked_add(RETRY);
     }
 
-    /// Handles what the checkpoint thread has finished.
+    /// Handles the results of the jobs that the checkpoint thread has finished.
     pub(in crate::journal) fn poll(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         while let Some(done) = self.checkpointer.poll() {
             self.take(done, logs, now)?;
@@ -147,7 +147,7 @@ impl CommitLog {
         self.segment.is_some()
     }
 
-    /// The number of the last frame: the mark for a sync of the logs that begins now.
+    /// The number of the last frame. A sync of the logs that begins now covers all frames up to it.
     pub(in crate::journal) fn mark(&self) -> u64 {
         self.segment.as_ref().map_or(0, Segment::number)
     }
@@ -179,7 +179,7 @@ impl CommitLog {
         }
     }
 
-    /// Checks that the file still has its name. Otherwise it is gone once the process ends.
+    /// Replaces the commit log if somebody removed it (then it is gone at the exit) or cut it.
     pub(super) fn demand_name(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         let Some(segment) = &self.segment else {
             return Ok(());
@@ -245,7 +245,7 @@ impl CommitLog {
         self.publish(meters);
     }
 
-    /// Publishes its length and how much of it is in use.
+    /// Publishes the length of the commit log and how much of it is in use.
     fn publish(&self, meters: &CommitLogMeters) {
         let segment = self.segment.as_ref();
         let (bytes, used) = segment.map_or((0, 0), |segment| (segment.len(), segment.place()));
@@ -253,15 +253,15 @@ impl CommitLog {
         meters.used_bytes.store(used, Ordering::Relaxed);
     }
 
-    /// Makes all frames durable: the one sync before a 201. If it fails, what is not acknowledged
-    /// yet is truncated from the logs.
+    /// Makes all frames durable: the one sync before a 201. If it fails, all bytes that are not
+    /// acknowledged yet are truncated from the logs.
     pub(in crate::journal) fn sync(&mut self, logs: &mut Logs) -> Result<(), Fault> {
         let synced = self.segment.as_mut().map_or(Ok(()), Segment::sync);
         synced.map_err(|cause| logs.give_up(cause))
     }
 
-    /// Handles a commit log that cannot be written: continues without it, or gives up if a sync
-    /// failed.
+    /// Handles a commit log that cannot be written: continues without it or, if a sync failed, ends
+    /// the journal.
     pub(super) fn lose(
         &mut self,
         cause: io::Error,
@@ -291,8 +291,8 @@ impl CommitLog {
     }
 }
 
-/// A log's sync failed. Nothing is truncated: what was acknowledged is in the frames, from which
-/// the next start restores it.
+/// The fault after a failed sync of a log. Nothing is truncated: all that was acknowledged is in
+/// the frames, from which the next start restores it.
 pub(super) fn broken(cause: io::Error) -> Fault {
     error!(%cause, "A log cannot be synced: nothing more is written until the next start, which \
         completes the logs from the commit log");

@@ -1,9 +1,10 @@
 //! One frame of the commit log: what a batch added to both logs, and where.
 //!
 //! A frame begins at a block boundary and is padded to whole blocks, so that writing a frame never
-//! rewrites a block of an earlier one. A half that is used again is still full of intact frames. To
-//! distinguish them from new ones, each frame has a life, which counts how often a half was begun,
-//! and the checksum covers the life. The format is in docs/design/journal.md.
+//! rewrites a block of an earlier one. The commit log has two halves, which are used in turn. A
+//! half that is used again is still full of intact old frames. To distinguish them from new frames,
+//! each frame contains its life: a number that grows by one whenever a half is begun. The checksum
+//! covers the life. The format is in docs/design/journal.md.
 
 use std::hash::Hasher as _;
 
@@ -164,7 +165,8 @@ impl<'a> Frame<'a> {
 
 /// The checksum of everything after the checksum's own field.
 fn checksum(content: &[u8]) -> [u8; 16] {
-    // Without a secret key: it detects damage, and no sender can write a frame (see `MAGIC`).
+    // The hash needs no secret key: it only detects damage, and no sender can forge a frame (see
+    // `MAGIC`).
     let mut hasher = SipHasher13::new();
     hasher.write(content.get(WORDS_AT..).unwrap_or_default());
     hasher.finish128().as_u128().to_le_bytes()
@@ -271,7 +273,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&head(&entry), &entry, &mut bytes);
         let golden = include_bytes!("../../../tests/golden/frame.1");
-        assert_eq!(bytes, golden, "a changed format has another version");
+        assert_eq!(bytes, golden, "a changed format needs another version");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn repair(mut files: LogFiles) -> io::Result<Recovered> {
             // Somebody made it shorter than serve ever does: it may have no room for a frame.
             files.discard_commit_log()?;
         } else {
-            // The checkpoint first: until it is durable the frames must stay.
+            // `begin` makes a checkpoint durable: until then the frames must stay.
             Segment::begin(file, &found)?.erase()?;
         }
     }

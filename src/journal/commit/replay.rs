@@ -5,8 +5,8 @@
 //! conditions. A record must end just before the offset. And each byte at the offset must equal the
 //! new one, be a zero left by a power cut, or be past the end of the file. The logs contain no
 //! zeros, so no other record is ever overwritten, whatever happened to the files in the meantime. A
-//! frame that does not fit its offset is appended: then a record may be in the log twice, but none
-//! is missing.
+//! frame that does not fit its offset is appended: then a record may be in the log twice, but no
+//! record is missing.
 
 use std::io;
 
@@ -22,7 +22,7 @@ const PIECE_BYTES: u64 = 256 * BLOCK;
 /// The frames in a commit log that its logs may lack, and where the next life begins.
 #[derive(Debug, Default)]
 pub(in crate::journal) struct Found {
-    /// The offset and the head of each, in order of their numbers.
+    /// The offset and the head of each frame, in the order of the frame numbers.
     frames: Vec<(u64, Head)>,
     /// The latest life; 0 if no frame was found.
     pub life: u64,
@@ -75,7 +75,8 @@ fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered,
         }
     }
     let mut recovered = torn::recover(files)?;
-    // Only after torn ends are cut off, so that each follows a complete record.
+    // Append the misplaced bytes only now that torn ends are cut off, so that each follows a
+    // complete record.
     for (at, head, log) in &misplaced {
         let bytes = read_frame(file, *at, head)?;
         let frame = Frame::decode(&bytes).ok_or_else(changed)?;
@@ -101,7 +102,7 @@ fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -
     if bytes.is_empty() {
         return Ok(true);
     }
-    // Not beyond the end: the gap would be filled with NULs, which are damage.
+    // Do not write beyond the end: the gap would be filled with NULs, which count as damage.
     let Some(there) = live.len()?.checked_sub(place.offset) else {
         return Ok(false);
     };
@@ -158,8 +159,8 @@ pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
     Ok(Found::of(frames, used, in_use))
 }
 
-/// The head and the length of the frame at an offset, if it is intact. `piece` is the part of the
-/// file from there on, as far as it was read.
+/// The head and the length of the frame at an offset, if it is intact. `piece` begins at that
+/// offset and has what was already read.
 fn whole_frame(
     file: &dyn DiskFile,
     at: u64,
@@ -195,16 +196,16 @@ impl Found {
         u64::try_from(self.frames.len()).unwrap_or(u64::MAX)
     }
 
-    /// Leaves out frames of earlier lives, and frames that the logs have. `in_use` is the number of
-    /// frames and other blocks that are not zeros.
+    /// Leaves out frames of earlier lives, and frames that are already durable in the logs.
+    /// `in_use` is the number of frames and other blocks that are not zeros.
     fn of(mut frames: Vec<(u64, Head)>, used: u64, in_use: usize) -> Self {
         let most = |of: fn(&Head) -> u64, frames: &[(u64, Head)]| {
             let all = frames.iter().map(|(_, head)| of(head));
             all.max().unwrap_or_default()
         };
         let life = most(|head| head.life, &frames);
-        // The two halves have the last two lives. After the frames of a life there may be older
-        // ones.
+        // Only the last two lives count, one in each half. Behind the frames of a life, the half
+        // may still have frames of an older one.
         frames.retain(|(_, head)| head.life.saturating_add(1) >= life);
         let number = most(|head| head.number, &frames);
         let covered = most(|head| head.covered, &frames);

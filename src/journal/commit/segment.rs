@@ -72,7 +72,7 @@ impl Segment {
         self.id
     }
 
-    /// The length of the part that takes frames: both halves.
+    /// The length of both halves, which is the part of the file that takes frames.
     pub(super) fn len(&self) -> u64 {
         self.half_bytes.saturating_mul(2)
     }
@@ -108,8 +108,7 @@ impl Segment {
     }
 
     /// Whether the commit log takes the frame of an entry. The frame must fill at most 50% of a
-    /// half. Beside it the half must have room for its own first frame and for the checkpoint at
-    /// its end.
+    /// half. The half must also have room for the checkpoints at its beginning and at its end.
     pub(super) fn fits(&self, entry: &Entry) -> bool {
         let bytes = frame::frame_bytes(entry);
         bytes <= self.half_bytes / 2 && bytes.saturating_add(2 * BLOCK) <= self.half_bytes
@@ -195,8 +194,8 @@ impl Segment {
     }
 
     /// Overwrites everything but a checkpoint at the end with zeros, so that message contents do
-    /// not stay here for longer than in the logs. Not synced: nothing depends on it, and a stop has
-    /// little time.
+    /// not stay here for longer than in the logs. The zeros are not synced: nothing depends on
+    /// them, and a stop has little time.
     pub(super) fn erase(&mut self) -> io::Result<()> {
         let half = self.half();
         for (other, used) in (0_usize..).zip(self.used) {

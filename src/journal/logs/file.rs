@@ -7,7 +7,8 @@ use crate::disk::{DiskFile, FileId, read_exact_at};
 /// A log that is being written.
 pub(super) struct LiveFile {
     file: Box<dyn DiskFile>,
-    /// Read once, because each commit compares it with the file that the name leads to.
+    /// The identity of the file. It is read only once, because each commit compares it with that of
+    /// the file to which the name leads.
     id: FileId,
 }
 

@@ -86,8 +86,8 @@ impl LogFiles {
             let mode = self.mode;
             let lock = self.disk.open(&self.names.lock(), Open::Append { mode })?;
             lock.try_lock()?;
-            // The directory's creator may not have synced its name. A failed sync must not close
-            // the latch, because the old file then stays in use.
+            // Sync the parent, because whoever created the directory may not have done so. A failed
+            // sync must not close the latch here, because the old file then stays in use.
             sync_dir(self.disk.unlatched(), parent(&self.names.dir))?;
             (self.dir, self.lock) = (dir, lock);
         }
@@ -267,8 +267,8 @@ impl LogFiles {
         self.disk.remove(&self.names.commit_log())
     }
 
-    /// Removes the commit log, durably: the logs have its frames, and no later start may find them.
-    /// Also removes a draft that a stop left.
+    /// Removes the commit log durably: the logs already have its frames, and no later start may
+    /// replay them. Also removes an unfinished commit log that a stop left.
     pub(in crate::journal) fn discard_commit_log(&mut self) -> io::Result<()> {
         drop(self.disk.remove(&self.names.commit_log_draft()));
         match self.remove_commit_log() {
@@ -342,7 +342,7 @@ mod tests {
             (pruned.deleted, pruned.held)
         };
         assert_eq!(prune(101), (0, 0));
-        // Its reader has not said how far it is.
+        // The reader with this hold has not reported its file yet.
         let hold = holds.hold();
         assert_eq!(prune(50), (1, 1));
         assert!(dir.path().join("endpoint_log.1.1").exists());

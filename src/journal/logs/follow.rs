@@ -19,14 +19,15 @@ const SWITCH_RETRY: Duration = Duration::from_secs(1);
 /// What a log needs before the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::journal) enum Change {
-    /// Somebody changed its length: measure it again.
+    /// Somebody changed the log's length: measure it again.
     Measure {
         /// The current length, in bytes.
         len: u64,
     },
-    /// Its name leads to another file or to none: use the file that is found or created there.
+    /// The log's name leads to another file or to none: use the file that is found or created
+    /// there.
     Reopen,
-    /// It would grow too large: use a new file.
+    /// The log would grow too large: use a new file.
     Rotate,
 }
 
@@ -62,8 +63,8 @@ impl Logs {
         Ok(is_full.then_some(Change::Rotate))
     }
 
-    /// Makes a change. Both logs have been synced, and no frame refers to an offset in them any
-    /// more.
+    /// Makes a change. If there is a commit log, the caller has made a checkpoint, so that no frame
+    /// refers to an offset in the logs any more.
     pub(in crate::journal) fn change(
         &mut self,
         log: Log,
@@ -75,7 +76,9 @@ impl Logs {
                 let expected = self.written[log];
                 warn!(
                     log = log.name(),
-                    expected, len, "Somebody else changed the length of a log: read it again"
+                    expected,
+                    len,
+                    "Somebody else changed the length of a log: its end is checked again"
                 );
                 return self.adopt(log, self.floor[log]);
             }
@@ -96,7 +99,7 @@ impl Logs {
         }
     }
 
-    /// Checks that the current file still has some name. It may have been renamed, but what is
+    /// Checks that the current file still has some name. A renamed file is good enough, but what is
     /// written to a deleted file is lost when the process ends.
     fn demand_name(&self, log: Log) -> Result<(), Fault> {
         match self.files.live[log].is_linked() {
@@ -109,16 +112,16 @@ impl Logs {
         }
     }
 
-    /// Syncs the current file and replaces it with another. Returns `false` if there is no other,
-    /// and the old one stays in use.
+    /// Syncs the current file and replaces it with another. Returns `false` if no other file can be
+    /// opened: the old one then stays in use.
     fn switch(
         &mut self,
         log: Log,
         now: Instant,
         open: impl FnOnce(&mut LogFiles) -> io::Result<()>,
     ) -> Result<bool, Fault> {
-        // Nothing syncs the old file later, and without a commit log a part of it may not be
-        // durable.
+        // Sync the old file now: nothing syncs it later, and without a commit log a part of it may
+        // not be durable.
         self.sync_file(log)?;
         if let Err(error) = open(&mut self.files) {
             // Only the first failure is logged, not every retry.
@@ -143,7 +146,7 @@ impl Logs {
         self.adopt(log, 0).map(|()| true)
     }
 
-    /// Starts to append to a file that may have content. First truncates a torn end, but nothing
+    /// Prepares a file that may have content for appending: truncates a torn end, but nothing
     /// before `known`, and makes the rest durable.
     fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
         let (torn, damaged) =
@@ -153,7 +156,7 @@ impl Logs {
                 log = log.name(),
                 offset = tail.offset,
                 bytes = tail.bytes,
-                "A log ended within a record: cut off"
+                "A log ended within a record: its torn end was cut off"
             );
         }
         if let Some(DamagedLog { offset, places, .. }) = damaged {

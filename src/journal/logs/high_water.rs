@@ -1,4 +1,5 @@
-//! How far the endpoint log is committed: the writer says so, and followers wait for it.
+//! The high-water mark: how far the endpoint log is committed. The writer publishes it for
+//! followers.
 
 use tokio::sync::watch;
 
@@ -51,11 +52,12 @@ impl HighWaterMark {
         }
     }
 
-    /// Waits until more is committed than when this last returned. Does not wait if that has
-    /// already happened. Never returns again once the journal is gone.
+    /// Waits until more is committed than when this function last returned, or returns at once if
+    /// that is already the case. Never returns again once the journal is gone.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            // A closed channel returns each time, which would make the loop of the caller spin.
+            // `changed` returns at once on a closed channel, which would make the loop of the
+            // caller spin.
             std::future::pending().await
         }
     }

@@ -22,7 +22,8 @@ enum Held {
     From(FileId),
 }
 
-/// A reader of the endpoint log. The files that it has not finished are kept until it is dropped.
+/// A reader's hold on the endpoint log: the files that the reader has not finished are kept until
+/// the hold is dropped.
 #[derive(Debug)]
 pub struct Hold {
     holds: Arc<Holds>,
@@ -38,9 +39,9 @@ impl Holds {
         Hold { holds, reader }
     }
 
-    /// How many of `files`, which are in order from the oldest, no reader needs. `live` is younger
-    /// than all of them. If a reader needs a file that is not among them, none is free: the file
-    /// may have been renamed while they were listed.
+    /// Counts the files that no reader needs, from the start of `files`, which begins with the
+    /// oldest. `live` is younger than all of them. If a reader needs a file that is not in the
+    /// list, the count is 0: the file may have been renamed while the list was made.
     pub(super) fn free_of(&self, files: &[FileId], live: FileId) -> usize {
         let place = |held: &Held| match held {
             Held::All => 0,
@@ -81,7 +82,7 @@ mod tests {
         let free = || holds.free_of(&files, id(9));
         assert_eq!(free(), 3, "nobody reads");
         let one = holds.hold();
-        assert_eq!(free(), 0, "it has not said how far it is");
+        assert_eq!(free(), 0, "the reader has not reported a file yet");
         one.from(id(3));
         assert_eq!(free(), 2);
         let other = holds.hold();
@@ -90,7 +91,7 @@ mod tests {
         other.from(id(9));
         assert_eq!(free(), 2);
         one.from(id(7));
-        assert_eq!(free(), 0, "a file that is not there");
+        assert_eq!(free(), 0, "the file is not in the list");
         drop(one);
         assert_eq!(free(), 3);
     }

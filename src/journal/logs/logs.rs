@@ -26,7 +26,7 @@ pub(super) const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 /// Why a batch is not in the files.
 #[derive(Debug)]
 pub(in crate::journal) enum Fault {
-    /// The disk refused it and nothing of it remains; the next batch may succeed.
+    /// The disk refused the batch, and nothing of it remains. The next batch may succeed.
     Refused(io::Error),
     /// The content of the disk is unknown, so nothing more may be written.
     Broken(io::Error),
@@ -50,7 +50,7 @@ pub(in crate::journal) struct Logs {
 }
 
 impl Logs {
-    /// Takes two recovered files: everything in them is durable.
+    /// Takes over both files after their recovery: everything in them is durable.
     pub(in crate::journal) fn new(
         files: LogFiles,
         rotate_bytes: Option<u64>,
@@ -115,7 +115,8 @@ impl Logs {
         }
     }
 
-    /// Everything written so far may be acknowledged, so no truncation may reach it.
+    /// Raises the floor: everything written so far may be acknowledged now, so no truncation may
+    /// reach it.
     pub(in crate::journal) fn commit(&mut self) {
         self.floor = self.written;
         self.publish_floor();
@@ -126,14 +127,16 @@ impl Logs {
         self.unsaved >= SAVE_AFTER_BYTES
     }
 
-    /// Saves a snapshot of the duplicates. Everything that it covers must already be durable: after
-    /// a power cut it must not mark a push as the duplicate of a lost record.
+    /// Saves a snapshot of the duplicates. Everything that it covers must already be durable:
+    /// otherwise, after a power cut, a push could be marked as the duplicate of a record that was
+    /// lost.
     pub(in crate::journal) fn save(&mut self, save: impl FnOnce(&LogFiles, u64) -> io::Result<()>) {
         // Reset before the attempt, so that a failed one is retried after as many bytes again and
         // not with each batch.
         self.unsaved = 0;
-        // Up to what was written, not to the end of the file: if somebody has just truncated it, a
-        // snapshot of the shorter file would match whatever is written there next.
+        // The snapshot covers what was written, not what the file contains now: if somebody has
+        // just truncated the file, a snapshot of the shorter file would match whatever is written
+        // there next.
         if let Err(error) = save(&self.files, self.written[Log::Endpoint]) {
             warn!(%error, "Cannot save the snapshot of the duplicates: the next start reads \
                 the logs instead");
@@ -192,21 +195,21 @@ impl Logs {
     }
 
     /// Lets followers read up to the floor. Must be called before anything is written to a file
-    /// that replaces the live one: followers take every file but the published one as committed to
-    /// its end.
+    /// that replaces the live one: followers assume that every file except the published one is
+    /// committed to its end.
     pub(super) fn publish_floor(&self) {
         let id = self.files.live[Log::Endpoint].id();
         self.high_water.publish(id, self.floor[Log::Endpoint]);
     }
 
-    /// A failed sync is never retried: the kernel may have dropped the data and would report
-    /// success the next time.
+    /// Syncs a log. A failed sync is never retried: the kernel may have dropped the data and would
+    /// report success the next time.
     pub(super) fn sync_file(&mut self, log: Log) -> Result<(), Fault> {
         let synced = self.files.live[log].sync();
         synced.map_err(|cause| self.give_up(cause))
     }
 
-    /// After a failed write: truncates both files to their last complete batch.
+    /// Truncates both files to their last complete batch, after a failed write.
     pub(in crate::journal) fn take_back(&mut self, cause: io::Error) -> Fault {
         let cut = Log::iter().try_for_each(|log| self.files.live[log].cut(self.written[log]));
         if cut.is_ok() {
@@ -231,11 +234,11 @@ impl Logs {
             let Err(error) = self.files.live[log].cut(self.floor[log]) else {
                 continue;
             };
-            error!(log = log.name(), %error, "What was being written cannot be cut off: renaming \
-                the file to .suspect");
+            error!(log = log.name(), %error, "The unacknowledged end of a log cannot be cut off: \
+                renaming the file to .suspect");
             if let Err(error) = self.files.suspect(log) {
-                error!(log = log.name(), %error, "It cannot be renamed: the log may report 201 for \
-                    pushes that were answered 503");
+                error!(log = log.name(), %error, "The file cannot be renamed: the log may report \
+                    201 for pushes that were answered 503");
             }
         }
         // This sync bypasses the latch, which is now closed: no acknowledgement depends on it, and

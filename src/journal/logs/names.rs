@@ -15,7 +15,7 @@ const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
 /// The beginning of the names of the daily diagnostic logs.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
-/// What the numbers of rotated files say of their age.
+/// Whether the newest rotated file has the highest number or the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbering {
     /// As `serve` numbers files: a larger number is a younger file.
@@ -28,7 +28,7 @@ pub enum Numbering {
 /// The names of the files of one port.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// The directory of all of them.
+    /// The directory of the files.
     pub dir: PathBuf,
     /// The port in their names.
     pub port: u16,
@@ -63,7 +63,8 @@ impl Names {
         self.beside(log, "")
     }
 
-    /// A rotated file: `endpoint_log.PORT.N`. A smaller number is an older file.
+    /// A rotated file: `endpoint_log.PORT.N`. A smaller number is an older file, unless logrotate
+    /// numbers them.
     #[must_use]
     pub fn rotated(&self, log: Log, number: u64) -> PathBuf {
         self.beside(log, &format!(".{number}"))
@@ -75,8 +76,8 @@ impl Names {
         self.beside(log, ".torn")
     }
 
-    /// A file that may contain what was never acknowledged: `endpoint_log.PORT.suspect`, followed
-    /// by a number if there are several.
+    /// A file that may contain records that were never acknowledged: `endpoint_log.PORT.suspect`,
+    /// followed by a number if there are several.
     #[must_use]
     pub fn suspect(&self, log: Log, number: u64) -> PathBuf {
         match number {
@@ -115,14 +116,14 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))
     }
 
-    /// The file with the progress of the destination of this name.
+    /// The file with the progress of a destination of forwarding.
     #[must_use]
     pub fn cursor(&self, name: &str) -> PathBuf {
         self.dir
             .join(format!(".forward.{name}.{}.cursor", self.port))
     }
 
-    /// The dead letters of the destination of this name: notifications that it cannot accept.
+    /// The dead letters of a destination of forwarding: notifications that it cannot accept.
     #[must_use]
     pub fn dead_letters(&self, name: &str) -> PathBuf {
         self.dir.join(format!("forward_{name}.{}.dead", self.port))
@@ -140,8 +141,8 @@ impl Names {
             .collect())
     }
 
-    /// Whether a rotated file with a number above `first` exists only under another ending, as
-    /// compressed files do.
+    /// Whether a rotated file with a number above `first` exists only with a further ending in its
+    /// name, as compressed files have.
     ///
     /// # Errors
     /// The directory cannot be read.

@@ -25,7 +25,7 @@ pub struct FileOptions {
     pub mode: u32,
 }
 
-/// The files cannot be used. Each message says how to fix it.
+/// Why the files cannot be used. Each message says how to fix that.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory or a file in it cannot be made or written.
@@ -153,8 +153,9 @@ impl LogFiles {
         let unwritable = |doing, path: &Path, cause| Unwritable::new(doing, path, dir, cause);
         disk.make_dir(dir)
             .map_err(|cause| unwritable("make the directory", dir, cause))?;
-        // Another process may have created the directory without syncing its name. Some parents
-        // cannot be opened, and most were synced long ago, so a failure does not prevent the start.
+        // Sync the parent, because another process may have created the directory without doing so.
+        // Some parents cannot be opened, and most were synced long ago, so a failure does not
+        // prevent the start.
         drop(sync_dir(disk.unlatched(), parent(dir)));
         let not_opened = |path: &Path, cause: io::Error| match regular::obstacle(path) {
             Some(kind) => not_a_file(path, kind),
@@ -173,15 +174,17 @@ impl LogFiles {
                 return Err(unwritable("lock a file in", dir, cause).into());
             }
         }
-        // Only with the lock: without it the files may be in use by another process.
+        // Open the logs only now that the lock is taken: before, another process could have been
+        // using them.
         let live = PerLog::try_from_fn(|log| {
             let path = names.live(log);
-            // This also opens a FIFO, but no journal starts on one, because it cannot be synced.
+            // This opens a FIFO too, but a journal does not start on a FIFO, because it cannot be
+            // synced.
             disk.open(&path, Open::AppendToAny { mode })
                 .and_then(LiveFile::new)
                 .map_err(|cause| not_opened(&path, cause))
         })?;
-        // What is written to a new file is durable only if its name is.
+        // The content of a new file is durable only if its name is durable.
         let mut dir_file = Directory::open(disk.unlatched(), dir)
             .map_err(|cause| unwritable("open", dir, cause))?;
         dir_file

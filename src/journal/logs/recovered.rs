@@ -33,7 +33,7 @@ pub struct TornTail {
     pub offset: u64,
     /// The number of bytes that were truncated.
     pub bytes: u64,
-    /// Whether they were saved in the `.torn` file, for which a full disk has no room.
+    /// Whether the truncated bytes were saved in the `.torn` file. A full disk has no room for it.
     pub is_kept: bool,
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// How far a Date may be from our clock and still prove anything: MNS retries a push for up to a
 /// day, with its first Date.
 const DATE_WITHIN: Duration = Duration::from_secs(25 * 3600);
-/// How long the clocks must agree without a Date. This is long enough even if `logs.keep` is
-/// shorter: after this time, all files from before the agreement are older than `logs.keep`.
+/// How long the clocks must agree without a Date. If `logs.keep` is shorter, they must agree only
+/// for that time: all files from before the agreement are then older than `logs.keep`.
 const AGREE_FOR: Duration = Duration::from_secs(3600);
 /// How far the clocks may drift apart between two checks, which are a second apart. More is a jump.
 const STEP_MAX: Duration = Duration::from_secs(10);
@@ -87,8 +87,8 @@ impl Retention {
         let has_agreed =
             now.saturating_duration_since(self.agreed_since) >= AGREE_FOR.min(self.keep);
         let time = match self.proved_by(now) {
-            // The earlier of the two: an error then keeps files for longer, and deletes none too
-            // early.
+            // Take the earlier of the two: if one of them is wrong, files are kept for longer, and
+            // none is deleted too early.
             Some(proved) => proved.min(wall),
             None if has_agreed => wall,
             None if self.has_jumped => return None,
@@ -128,8 +128,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// A process that keeps files for a week and started at `wall`; by the monotonic clock it is
-    /// `elapsed` later now.
+    /// A process: its retention, and both clocks as they are now.
     struct Run {
         retention: Retention,
         started: Instant,
@@ -182,7 +181,7 @@ mod tests {
         assert_eq!(run.before(), Some(truth() - HOUR - WEEK));
         run.go_on(HOUR - Duration::from_secs(1));
         assert_eq!(run.before(), Some(truth() - HOUR - WEEK));
-        // A Date of today is a month old by this clock: it proves nothing, and does not harm.
+        // A Date of today is a month old by this clock: it proves nothing, and does no harm.
         assert!(!run.confirm(truth()));
         run.go_on(Duration::from_secs(1));
         assert_eq!(run.before(), Some(run.wall - WEEK));
@@ -201,7 +200,7 @@ mod tests {
         assert!(run.confirm(truth() - HOUR));
         assert_eq!(run.before(), Some(truth() - HOUR - WEEK));
         assert!(!run.confirm(truth()), "known already");
-        assert!(!run.confirm(truth() - DAY), "a later one is known");
+        assert!(!run.confirm(truth() - DAY), "a later Date is known");
         assert_eq!(run.before(), Some(truth() - WEEK));
         for jump in [DAY * 30, DAY * 365] {
             run.jump(jump);

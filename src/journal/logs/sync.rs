@@ -16,15 +16,15 @@ const WRITE_BACK_BYTES: u64 = 1024 * 1024;
 /// Proof that both logs were synced after everything up to a mark was written to them.
 ///
 /// The caller chooses the mark: the number of the last frame that was written before the sync
-/// began. Only a sync of both logs yields one, so no frame is overwritten before its records are
-/// durable in the logs:
+/// began. Only a sync of both logs yields this proof, so no frame is overwritten before its records
+/// are durable in the logs. This example does not compile:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::LogsSynced { mark: 1 };
 /// ```
 ///
-/// This one compiles, so the example above fails because of the private field and not because of a
-/// wrong name:
+/// This example compiles, which shows that the path in the one above is right, and that only the
+/// private field makes it fail:
 ///
 /// ```
 /// fn of(synced: &mns_endpoint::journal::LogsSynced) {}
@@ -116,7 +116,8 @@ impl Logs {
             return None;
         }
         self.written_back[log] = written;
-        // Without a handle, as when no descriptor is left, the next sync writes this range too.
+        // If no handle can be made, because no file descriptor is left, nothing is lost: the next
+        // sync writes this range too.
         let file = self.files.live[log].duplicate().ok()?;
         Some(WriteBack { file, offset, len })
     }

@@ -1,10 +1,11 @@
 //! Recovery from what a crash or a bad disk left in the logs, at a start and when somebody else
 //! changed a file.
 //!
-//! A torn end is an incomplete record with no complete one after it. It was never acknowledged. It
-//! is truncated and set aside, so that the next record does not run into it; then both files are
-//! synced before anything in them counts. An incomplete record with a complete one after it may
-//! have been acknowledged and is damage: it stays in place, and readers continue after it.
+//! A torn end is an incomplete record with no complete record after it. It was never acknowledged.
+//! It is truncated and set aside, so that the next record does not run into it. Then both files are
+//! synced, before anything in them counts as durable. An incomplete record with a complete record
+//! after it is damage, and may have been acknowledged: it stays in place, and readers continue
+//! after it.
 
 use std::io;
 
@@ -18,8 +19,9 @@ use crate::journal::logs::per_log::Log;
 use crate::journal::logs::recovered::{DamagedLog, Recovered, TornTail};
 use crate::journal::read::{Found, Records};
 
-/// How much of a file's end is read first; doubled until it contains the end of a complete record.
-/// This is far more than what may be unsynced there: see `SYNC_AFTER_BYTES` and the largest entry.
+/// How many bytes at the end of a file are read first. The number is doubled until they contain the
+/// end of a complete record. It is far more than the bytes that may be unsynced: see
+/// `SYNC_AFTER_BYTES` and the largest entry.
 const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What the tail of a file contains. Offsets are relative to the tail.
@@ -90,7 +92,7 @@ pub(super) fn close_off(
     let (start, tail, survey) = look(&files.live[log], log, len)?;
     let place = |place: usize| start.saturating_add(u64::try_from(place).unwrap_or(u64::MAX));
     let end = place(survey.end);
-    // If somebody made the file shorter than `known`, no part of it is known.
+    // If somebody made the file shorter than `known`, none of its bytes count as known.
     let offset = if known > len { end } else { end.max(known) };
     let mut damage = survey.damage.map(|at| DamagedLog {
         log,
@@ -111,7 +113,7 @@ pub(super) fn close_off(
     let torn = if rest.is_empty() {
         None
     } else {
-        // Saved before the truncation: a crash between the two leaves the torn end twice rather
+        // Save the torn end before the truncation: a crash between the two leaves it twice rather
         // than nowhere.
         let is_kept = files.set_aside(log, rest).is_ok();
         files.live[log].cut(offset)?;
@@ -158,7 +160,7 @@ fn look(live: &LiveFile, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey
         if let Some(survey) = survey(log, &tail, start == 0)? {
             return Ok((start, tail, survey));
         }
-        // This ends: in a whole file the first record begins at 0.
+        // This loop ends: once the tail is the whole file, the first record begins at 0.
         window = window.saturating_mul(2);
     }
 }
@@ -236,8 +238,8 @@ fn has_end(log: Log, record: &[u8]) -> bool {
     }
 }
 
-/// Finds the first record in a tail that starts within one. Also returns whether the bytes before
-/// it certainly end a record.
+/// Finds the first record in a tail that starts in the middle of a record. Also returns whether the
+/// bytes before it certainly end a record.
 fn first_begin(log: Log, tail: &[u8]) -> Option<(usize, bool)> {
     let line_end = match log {
         Log::Access => tail.iter().position(|byte| *byte == b'\n'),

@@ -47,12 +47,12 @@ impl NotificationKey {
     }
 }
 
-/// The key of the notification that a record of the endpoint log reports as accepted. `None` if it
-/// reports none.
+/// The key of the notification that a record of the endpoint log reports as accepted. `None` if the
+/// record accepts no notification.
 ///
 /// A log may change its format from one record to the next, so text and JSON are distinguished by
 /// the first byte. Also returns `None` for a record that has none of the four attributes: such a
-/// record is not complete. An attribute with an empty value counts.
+/// record is not complete. An attribute with an empty value counts as present.
 #[must_use]
 pub fn accepted(record: &[u8]) -> Option<NotificationKey> {
     if record.starts_with(b"{") {

@@ -13,15 +13,16 @@ use crate::journal::read::spans::{first_record, row_begin};
 use crate::journal::read::time::RecordTime;
 
 /// How many bytes are read from the middle of the range that is bisected. If no row begins in them,
-/// because the rows are larger, the later half is not excluded.
+/// because a row is larger, the later half stays part of the search.
 const WINDOW_BYTES: usize = 256 * 1024;
-/// Times of records exclude a file or a block from a search only with this margin. They may be
-/// wrong, because clocks are set and local time has no offset.
+/// A file or a block is left out of a search only if the times of its records are out of range by
+/// more than this margin. These times may be wrong, because clocks are set and local time has no
+/// offset.
 const TIME_MARGIN: Duration = Duration::from_hours(2);
 
-/// The offset of the first row that is too late, up to `end`; `end` if no row is. All rows
-/// after it are assumed to be too late as well, so `is_too_late` needs a margin for clocks that
-/// were set back.
+/// The offset of the first row before `end` that is too late, or `end` if there is no such row. All
+/// rows after it are assumed to be too late as well, so `is_too_late` needs a margin for clocks
+/// that were set back.
 pub(super) fn end_of_earlier(
     file: &dyn DiskFile,
     readable: Readable,
@@ -29,7 +30,7 @@ pub(super) fn end_of_earlier(
     is_too_late: impl Fn(&RecordTime) -> bool,
 ) -> io::Result<u64> {
     let window = length(WINDOW_BYTES);
-    // `found` is the best answer so far. The final one is between `low` and `high`.
+    // `found` is the best answer so far. A better one can only be between `low` and `high`.
     let (mut found, mut low, mut high) = (end, 0, end);
     // If even the first record is too late, so is every row of the file.
     let first = readable.read(file, 0, WINDOW_BYTES.min(size(end)))?;
@@ -49,8 +50,8 @@ pub(super) fn end_of_earlier(
                 high = middle;
             }
             Some(_) => low = middle,
-            // No row begins here. Continue below and leave `found` as it is: then too much is read,
-            // but nothing is skipped.
+            // No row begins in these bytes. Continue below them and leave `found` as it is: the
+            // search may then read too much, but skips nothing.
             None => high = middle,
         }
     }

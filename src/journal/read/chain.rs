@@ -10,10 +10,10 @@ use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 use crate::journal::{Log, Names, Numbering};
 
-/// How many times a directory is listed if it changes each time.
+/// The most times that a directory is listed, if it changes each time while it is listed.
 const LISTS_MAX: usize = 10;
 
-/// The number of a file whose name has none.
+/// Used as the number of a file whose name has no number.
 const NO_NUMBER: u64 = u64::MAX;
 
 /// The endpoint log of one port: the live file and the rotated ones.
@@ -29,7 +29,7 @@ pub struct Chain {
 pub(super) struct Link {
     pub path: PathBuf,
     pub id: FileId,
-    /// Its number, or the number that it will have once it is rotated.
+    /// The number in the name; for the live file, the number that it will get when it is rotated.
     pub number: u64,
     pub is_live: bool,
 }
@@ -42,10 +42,10 @@ pub(super) struct OpenLink {
 
 /// The result of locating a position.
 pub(super) enum Located {
-    /// In this file.
+    /// The position is in this file.
     In(OpenLink),
-    /// In no file: the file was deleted or compressed, or the bytes before the position were cut
-    /// off.
+    /// The position is in no file: its file was deleted or compressed, or the bytes before the
+    /// position were cut off.
     Gone,
 }
 
@@ -161,7 +161,7 @@ impl Chain {
         let mut links = Vec::new();
         for number in numbers {
             let path = self.names.rotated(Log::Endpoint, number);
-            // Deleted since the directory was listed.
+            // The file was deleted after the directory had been listed.
             let Ok(id) = disk.identity(&path) else {
                 continue;
             };
@@ -197,8 +197,8 @@ impl Chain {
         Ok(is_it.then_some(OpenLink { link, file }))
     }
 
-    /// Whether a file is a prefix of one of these files. A file that cannot be read is assumed not
-    /// to be.
+    /// Whether the file at `path` is a copy of the beginning of `left` or of one of `links`. A file
+    /// that cannot be read counts as different.
     pub(super) fn is_beginning(
         &self,
         path: &Path,
@@ -225,7 +225,7 @@ impl Chain {
         Ok(false)
     }
 
-    /// Finds the file of a position. Tries the file with its number first, then all others.
+    /// Finds the file of a position. Tries the file with the same number first, then all others.
     pub(super) fn locate(&self, position: &Position) -> io::Result<Located> {
         let mut links = self.links()?;
         links.reverse();
@@ -279,8 +279,8 @@ impl Chain {
         }
     }
 
-    /// Whether one file may follow another by their numbers. With the numbers of logrotate, which
-    /// change at each rotation, any file may follow.
+    /// Whether, by their numbers, `second` may follow `first`. The numbers of logrotate change at
+    /// each rotation, so with them any file may follow.
     pub(super) fn may_follow(&self, first: &Link, second: &Link) -> bool {
         match self.numbering {
             Numbering::Ascending => {

@@ -17,15 +17,15 @@ pub enum Start {
     Saved(Saved),
 }
 
-/// The progress of a follower, to be saved for the next one.
+/// The saved progress of a follower, from which a later follower continues.
 #[derive(Debug, Clone, Default)]
 pub struct Saved {
-    /// Its position, and earlier positions, newest first: `Follower::trail`.
+    /// The position of the follower, and earlier ones, newest first: `Follower::trail`.
     pub trail: Vec<Position>,
-    /// The end of the rows that may already have been delivered. Rows between the trail's first
-    /// position and this one are returned again, marked as such.
+    /// The end of the rows that may already have been delivered. Rows between the first position of
+    /// the trail and this one are returned again, with `may_repeat` set.
     pub delivered: Option<Position>,
-    /// When the last row before its position was logged.
+    /// When the last row before the position was logged.
     pub time: Option<RecordTime>,
     /// The files without a number that existed when this was saved: `Follower::unnumbered`. If it
     /// is `None`, the files that exist at the next start count as old.
@@ -48,10 +48,10 @@ pub enum Event {
     Row {
         /// The row.
         row: Box<Row>,
-        /// The position after it: the progress of a reader that has finished it and all rows
-        /// before.
+        /// The position after the row: the progress of a reader that has finished this row and all
+        /// rows before it.
         end: Position,
-        /// Whether it, or another row at the same position, may have been returned before.
+        /// Whether this row, or another row at the same position, may have been returned before.
         may_repeat: bool,
     },
     /// Reading continues in another file.

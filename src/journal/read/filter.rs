@@ -1,4 +1,5 @@
-//! Selects rows. A row must match every condition, and one of the values of each.
+//! Selects rows. A row must match every condition, and it matches a condition if it has one of its
+//! values.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,15 +33,15 @@ pub struct Filter {
     /// Texts in any value: attributes, headers, the body. A text without an upper-case letter
     /// matches ASCII letters of either case.
     pub contains: Vec<String>,
-    /// The same, as a separate condition: the argument of `logs find`.
+    /// The same as `contains`, but a separate condition: the argument of `logs find`.
     pub text: Vec<String>,
     /// Texts that the bytes of a row must contain. A text without an upper-case letter matches
     /// ASCII letters of either case, as in `contains`. They narrow the search before rows are
     /// parsed, so the caller must check each row.
     pub needles: Vec<String>,
-    /// Not before this time.
+    /// Rows that were logged at this time or later.
     pub since: Option<Timestamp>,
-    /// Before this time.
+    /// Rows that were logged before this time.
     pub until: Option<Timestamp>,
     /// The zone of times in text logs, which have no offset.
     pub zone: Option<TimeZone>,
@@ -79,7 +80,7 @@ impl Filter {
     }
 
     fn has_reason(&self, row: &Row) -> bool {
-        // Without a wanted reason every row matches, also one that has none.
+        // If no reason is wanted, every row matches, even a row without a reason.
         let Some(reasons) = row.reason().filter(|_| !self.reasons.is_empty()) else {
             return self.reasons.is_empty();
         };
@@ -132,8 +133,8 @@ impl Filter {
             &self.reasons,
         ];
         let exact = exact.map(|wanted| group(wanted, |_| Case::Kept));
-        // An outcome without a single title gives an empty text, which has no needle: its group
-        // then excludes nothing.
+        // An outcome that has no title, or several, gives an empty text, which has no needle: its
+        // group then excludes nothing.
         let titles: Vec<String> = self
             .outcomes
             .iter()
@@ -153,7 +154,7 @@ impl Filter {
 }
 
 impl Prefilter {
-    /// Whether it admits everything.
+    /// Whether the prefilter admits all rows.
     pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
@@ -165,8 +166,8 @@ impl Prefilter {
     }
 }
 
-/// Returns `None` if nothing is wanted, or if one of the wanted texts has no needle: the group then
-/// cannot exclude any bytes.
+/// The needles of one condition. `None` if nothing is wanted, or if one of the wanted texts has no
+/// needle: the group then cannot exclude any bytes.
 fn group(wanted: &[String], case: impl Fn(&str) -> Case) -> Option<Vec<Needle>> {
     let needles: Option<Vec<Needle>> = wanted
         .iter()

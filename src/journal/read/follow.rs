@@ -1,10 +1,10 @@
 //! Follows an endpoint log from a position, row by row and from one file to the next.
 //!
-//! It reads each file to its end and continues in the next one by age, whoever rotated it. A change
-//! that cannot be followed is reported: a row may be returned twice, and is marked then, but none
-//! is skipped silently. Incomplete records are not read, and neither are uncommitted ones if the
-//! commit state is known. Nothing here blocks: at the end of the log, the caller of
-//! [`Follower::poll`] waits for [`POLL_INTERVAL`].
+//! A follower reads each file to its end and continues in the next younger one, whoever rotated it.
+//! If somebody changes the files so that it cannot follow, it reports that. It may return a row
+//! twice, and then marks it, but it never skips a row silently. It returns no incomplete records
+//! and, if the commit state is known, no uncommitted ones. It never waits: at the end of the log,
+//! the caller of [`Follower::poll`] waits for [`POLL_INTERVAL`].
 
 use std::io;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Follower {
     chunk_bytes: usize,
     pub(super) chunk_bytes_min: usize,
     pub(super) last_time: Option<RecordTime>,
-    /// Set if rows are missing after the row of this time. Reported with the next row.
+    /// Set if rows may be missing after the row of this time. They are reported with the next row.
     missed_after: Option<Option<RecordTime>>,
     again: Option<Again>,
 }
@@ -82,15 +82,15 @@ impl Follower {
         self
     }
 
-    /// Its current position and earlier ones, newest first. All rows before the first one have been
-    /// returned. Empty until there is a position.
+    /// The current position and earlier ones, newest first. All rows before the current position
+    /// have been returned. Empty until there is a position.
     #[must_use]
     pub fn trail(&self) -> Vec<Position> {
         self.trail.places()
     }
 
-    /// The files without a number in the directory, as far as known. `None` before it has opened a
-    /// file.
+    /// The files in the directory whose names have no number, as far as known. `None` before the
+    /// follower has opened a file.
     #[must_use]
     pub fn unnumbered(&self) -> Option<Vec<PathBuf>> {
         let at = self.at.as_ref()?;
@@ -122,7 +122,7 @@ impl Follower {
         let file = at.open.file.as_ref();
         let readable = self.horizon.readable(file, at.open.link.id)?;
         let bytes = readable.read(file, at.offset, self.chunk_bytes)?;
-        // Checked after the bytes were read: if somebody truncates the file and writes to it
+        // Check this after the bytes were read: if somebody truncated the file and wrote to it
         // meanwhile, the bytes before the position are different.
         if file.len()? < at.offset || (!bytes.is_empty() && !self.is_in_place()?) {
             self.go_back()?;
@@ -148,7 +148,7 @@ impl Follower {
         self.grow(&bytes, events)
     }
 
-    /// Whether the bytes before its position are still the same.
+    /// Whether the bytes before the follower's position are still the same.
     fn is_in_place(&self) -> io::Result<bool> {
         match (&self.at, self.trail.newest()) {
             // At the beginning of a file there are no bytes to compare.
@@ -157,7 +157,7 @@ impl Follower {
         }
     }
 
-    /// Returns the rows in `bytes`, which were read at its position.
+    /// Returns the rows in `bytes`, which were read at the follower's position.
     fn take(&mut self, bytes: &[u8], split: &Split, events: &mut Vec<Event>) -> io::Result<()> {
         let Some(at) = self.at.as_mut().filter(|_| split.end > 0) else {
             return Ok(());
@@ -204,7 +204,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Handles a chunk without a complete row: reads more next time, or skips it at the limit.
+    /// Handles a chunk without a complete row: enlarges the next chunk or, at the limit, skips it.
     fn grow(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> io::Result<bool> {
         if self.chunk_bytes < ROW_BYTES_MAX {
             self.chunk_bytes = self.chunk_bytes.saturating_mul(2);
@@ -220,7 +220,7 @@ impl Follower {
         Ok(end > 0)
     }
 
-    /// Moves on to the next file at the end of a finished one. Returns whether it found more.
+    /// Moves on to the next file at the end of a finished one. Returns whether it moved.
     fn change_file(&mut self, readable: Readable, events: &mut Vec<Event>) -> io::Result<bool> {
         let Some(at) = &self.at else { return Ok(false) };
         let Some(next) = at.successor.find(&self.chain, &at.open)? else {
@@ -240,7 +240,7 @@ impl Follower {
             return Ok(true);
         }
         if now_readable.len() < file.len()? {
-            // The journal has not published yet that all of it is committed.
+            // The journal has not published yet that the whole file is committed.
             return Ok(false);
         }
         let was = at.open.link.path.clone();
@@ -276,7 +276,7 @@ impl Follower {
         self.horizon.readable(open.file.as_ref(), open.link.id)
     }
 
-    /// The file that it reads.
+    /// The file that the follower reads.
     pub(super) fn file_id(&self) -> Option<FileId> {
         self.at.as_ref().map(|at| at.open.link.id)
     }

@@ -1,15 +1,16 @@
-//! Limits how far a file may be read. All reading goes through it.
+//! The horizon: how far a file may be read. All reads go through it.
 //!
 //! A process other than `serve` cannot know what is committed, so it reads to the end of the file.
-//! Within `serve`, a horizon ends at the high-water mark of the commits, so that no row is passed
-//! on that a failed sync may still cut off.
+//! Within `serve`, a horizon ends at the high-water mark of the commits, so that a reader never
+//! sees a row that a failed sync may still cut off.
 
 use std::io;
 
 use crate::disk::{DiskFile, FileId, read_exact_at};
 use crate::journal::read::spans::{Next, boundaries, split};
 
-/// How many bytes are read first to find the end of the last row. Doubled until it is found.
+/// How many bytes are read first to find the end of the last row. The number is doubled until it is
+/// found.
 const WINDOW_BYTES: usize = 64 * 1024;
 
 /// How far files may be read.
@@ -21,13 +22,15 @@ pub enum Horizon {
     Committed(Box<dyn Fn(FileId) -> u64 + Send>),
 }
 
-/// How many bytes of a file may be read. Only a [`Horizon`] creates it, so no code can read beyond.
+/// How many bytes of a file may be read. Only a [`Horizon`] creates this value, so no code can read
+/// further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Readable(u64);
 
 impl Horizon {
     pub(super) fn readable(&self, file: &dyn DiskFile, id: FileId) -> io::Result<Readable> {
-        // Read the mark before the length: in this order it can never be beyond the file's end.
+        // Read the mark before the length: in this order the mark is never beyond the end of the
+        // file.
         let committed = match self {
             Self::FileEnd => u64::MAX,
             Self::Committed(mark) => mark(id),
@@ -57,14 +60,14 @@ impl Readable {
     ) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.0.saturating_sub(from)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; left.min(bytes_max)];
-        // Somebody truncated the file after its length was read.
+        // An early end of the file means that somebody truncated it after its length was read.
         match read_exact_at(file, &mut bytes, from) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
             read => read.map(|()| bytes),
         }
     }
 
-    /// The end of the last complete row. Bytes after it may still be in the process of being
+    /// The end of the last complete row. Bytes after it may belong to a row that is still being
     /// written.
     pub(super) fn last_row_end(self, file: &dyn DiskFile) -> io::Result<u64> {
         let mut window = WINDOW_BYTES;

@@ -8,7 +8,7 @@ use crate::journal::read::position::Position;
 use crate::journal::read::row::Row;
 use crate::journal::read::spans::{Next, split};
 
-/// How many bytes are read first. Doubled until the row is complete.
+/// How many bytes are read first. The number is doubled until the row is complete.
 const WINDOW_BYTES: usize = 64 * 1024;
 /// The largest row, in bytes.
 const ROW_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -18,7 +18,7 @@ const ROW_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub enum Lookup {
     /// The row that begins at the position.
     Found(Box<Row>),
-    /// No row: its file was deleted or compressed, or truncated before the position.
+    /// There is no such row: its file was deleted or compressed, or truncated before the position.
     Gone,
 }
 

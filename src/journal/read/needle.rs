@@ -1,8 +1,8 @@
 //! A text to search for in the bytes of a log, before any record is parsed.
 //!
 //! Text and JSON logs escape values differently. A needle is the longest part of the text that
-//! neither of them escapes, so one search over raw bytes finds every record that may contain the
-//! text. The parsed values then decide.
+//! neither format escapes, so one search over raw bytes finds every record that may contain the
+//! text. Whether a record does contain it is then decided by its parsed values.
 
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
@@ -24,7 +24,7 @@ pub(super) struct Needle {
     text: Vec<u8>,
     case: Case,
     finder: Finder<'static>,
-    /// The index of the byte that is searched for first, if the text is folded.
+    /// The index in `text` of its rarest byte. A folded search looks for this byte first.
     rare: usize,
 }
 
@@ -66,7 +66,7 @@ impl Needle {
         (!longest.is_empty()).then(|| Self::new(longest.as_bytes(), case))
     }
 
-    /// Whether `bytes` contain it.
+    /// Whether `bytes` contain the needle.
     pub(super) fn is_in(&self, bytes: &[u8]) -> bool {
         match self.case {
             Case::Kept => self.finder.find(bytes).is_some(),

@@ -6,8 +6,8 @@ use crate::journal::read::chain::Chain;
 use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 
-/// The position after the newest row, before which a later search may begin. `None` if there is no
-/// file.
+/// The position after the newest row. A later search can begin before this position. `None` if
+/// there is no file.
 ///
 /// # Errors
 /// A file cannot be opened or read.
@@ -18,7 +18,7 @@ pub fn newest(chain: &Chain, horizon: &Horizon) -> io::Result<Option<Position>> 
     };
     let file = open.file.as_ref();
     let readable = horizon.readable(file, open.link.id)?;
-    // Not the end of the file: the outcome of the last request may still follow it.
+    // Do not take the end of the file: it may be between the last request and its outcome.
     let end = readable.last_row_end(file)?;
     Position::of(file, open.link.number, end).map(Some)
 }

@@ -50,14 +50,15 @@ pub struct Page {
     pub next: Option<Position>,
 }
 
-/// How far a search has come.
+/// The progress of a search.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// The number of bytes that were searched.
     pub bytes: u64,
-    /// The number of bytes to search when it began, in all files.
+    /// The number of bytes, in all files, that the search had to search when it began.
     pub bytes_total: u64,
-    /// The number of bytes that are newer than where it began.
+    /// The number of bytes that are newer than the start of the search, so that it never reads
+    /// them.
     pub bytes_newer: u64,
     /// Everything was searched back to this time.
     pub back_to: Option<RecordTime>,

@@ -18,8 +18,8 @@ const ACCESS_FIELDS: usize = 9;
 /// A valid record.
 pub(super) struct Parsed {
     pub(super) kind: Kind,
-    /// Whether it is JSON, and its time in seconds. The time of a text record is local, because it
-    /// has no offset.
+    /// Whether the record is JSON, and its time in seconds. The time of a text record is local,
+    /// because such a time has no offset.
     pub(super) seconds: (bool, i64),
 }
 
@@ -137,7 +137,8 @@ fn kind(title: &str, is_request: bool, record: &[u8]) -> Result<Kind, &'static s
 }
 
 fn seconds(format: &str, time: &str) -> Result<i64, &'static str> {
-    // Local time without its zone. Counting it as UTC is enough to compare two times of one log.
+    // This is local time without a zone. Reading it as UTC is enough to compare two times of one
+    // log.
     let time = DateTime::strptime(format, time)
         .ok()
         .and_then(|time| TimeZone::UTC.to_timestamp(time).ok());

@@ -21,7 +21,8 @@ pub struct Parts {
     pub level: String,
     /// The kind of the record, such as `receive.rs:2`.
     pub place: String,
-    /// The text of the first line. `Request` for a record that has none.
+    /// The text of the first line. `Request` for the record of a request, whose first line has no
+    /// such text.
     pub event: String,
     /// Names and values, in order.
     pub attributes: Vec<(String, Vec<u8>)>,
@@ -115,7 +116,7 @@ impl Parts {
             place: take("place").unwrap_or_default(),
             ..Self::default()
         };
-        // Removed, so that they do not become attributes.
+        // Remove these two as well, so that they do not become attributes.
         let _logger_and_thread = (take("logger"), take("thread"));
         for (name, value) in record {
             match (name.as_str(), value) {
@@ -155,7 +156,7 @@ fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.strip_prefix(b" ").unwrap_or(value)))
 }
 
-/// Each line is a header, because no header value can contain a line break.
+/// Parses the headers. Each line is one header, because no header value can contain a line break.
 fn headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
     lines
         .split(|byte| *byte == b'\n')

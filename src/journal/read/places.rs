@@ -1,4 +1,4 @@
-//! Places that somebody names by a file of an endpoint log and an offset in it.
+//! Places in an endpoint log that a user names by a file and an offset.
 
 use std::io;
 
@@ -15,7 +15,7 @@ const LOOK_BACK_BYTES: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum NoPlace {
     /// The log has no such file.
-    #[error("{name} is no file of the log, which has {known}")]
+    #[error("{name} is not a file of the log, whose files are {known}")]
     NoFile {
         /// The name.
         name: String,
@@ -32,7 +32,7 @@ pub enum NoPlace {
         /// The offset of the record before it.
         before: u64,
     },
-    /// The file is shorter.
+    /// The offset is beyond the end of the file.
     #[error("{name} ends at byte {end}, before {offset}")]
     BeyondTheEnd {
         /// The name of the file.
@@ -86,8 +86,8 @@ impl Chain {
         }
     }
 
-    /// The number of bytes between two positions: from the beginning of the log if `from` is
-    /// `None`, and 0 if `from` is behind `to`. `None` if one of them is gone.
+    /// The number of bytes between two positions. If `from` is `None`, counts from the beginning of
+    /// the log. Returns 0 if `from` is behind `to`, and `None` if a position is gone.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -134,15 +134,15 @@ impl Chain {
     }
 }
 
-/// The beginning of the record that an offset is in the middle of. `None` if a record begins or the
-/// file ends there.
+/// The beginning of the record that contains an offset in its middle. `None` if a record begins or
+/// the file ends there.
 fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result<Option<u64>> {
     let file = open.file.as_ref();
     let start = offset.saturating_sub(LOOK_BACK_BYTES);
     let length = usize::try_from(offset.saturating_sub(start)).map_err(io::Error::other)?;
     // Read one byte more: the first byte of what may be a record.
     let bytes = readable.read(file, start, length.saturating_add(1))?;
-    // Before the first record, behind the last one, or between two.
+    // The offset is before the first record, behind the last one, or between two.
     let is_between = offset == 0
         || bytes.len() <= length && bytes.last() == Some(&b'\n')
         || boundaries(&bytes, false).contains(&length);

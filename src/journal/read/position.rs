@@ -1,12 +1,12 @@
 //! A position in the endpoint log that survives rotation, restarts and copying: the number of a
 //! file, an offset in it, and a hash of bytes before the offset (its landmark).
 //!
-//! Number and offset alone prove nothing: a failed write is cut off, somebody truncates the file
-//! and other records take the place, or files are renumbered. The landmark covers the beginning of
-//! the file, which is unique because it contains the id of the first request or notification, and
-//! the last bytes before the offset. So the position is found again in a copy and under another
-//! name, and in no other file. Device and inode are not part of it: on a restored volume they are
-//! different.
+//! Number and offset alone prove nothing: a failed write may be cut off, or somebody may truncate
+//! the file, and other records are then written to the same offset. Files may also be renumbered.
+//! The landmark covers the beginning of the file, which is unique because it contains the id of the
+//! first request or notification, and the last bytes before the offset. So the position is found
+//! again in a copy and under another name, but in no other file. A position does not contain device
+//! and inode, because they are different on a restored volume.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -19,7 +19,7 @@ use crate::disk::{DiskFile, read_exact_at};
 
 /// How many bytes at the beginning of a file the landmark covers.
 const HEAD_BYTES: u64 = 1024;
-/// How many bytes before the offset it covers.
+/// How many bytes before the offset the landmark covers.
 const TAIL_BYTES: u64 = 4096;
 /// Only digits and letters, which need no quoting in a shell, a URL or JSON.
 const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -27,7 +27,7 @@ const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP
 /// A position between two records. Written as `1-2ad9ef0-h3Xk29fQ0aB`: number, offset and landmark,
 /// each in base 62.
 ///
-/// `Chain::locate` finds the file that has it, if any.
+/// `Chain::locate` finds the file that contains a position, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     number: u64,
@@ -38,12 +38,14 @@ pub struct Position {
 /// A text that is not a [`Position`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it is not a position in a log, which has three parts in base 62, as in 1-2ad9ef0-h3Xk29fQ0aB"
+    "it is not a position in a log: a position has three parts in base 62, as in \
+     1-2ad9ef0-h3Xk29fQ0aB"
 )]
 pub struct NoPosition;
 
 impl Position {
-    /// The position at `offset` of a file that has a number, or will have it once it is rotated.
+    /// The position at `offset` of a file. `number` is the number that the file has, or will have
+    /// once it is rotated.
     pub(super) fn of(file: &dyn DiskFile, number: u64, offset: u64) -> io::Result<Self> {
         Ok(Self {
             number,
@@ -78,7 +80,8 @@ impl Position {
     }
 }
 
-/// 64 bits are enough to distinguish files that nobody has made to collide.
+/// The hash that identifies a position. 64 bits are enough to distinguish files, unless somebody
+/// constructs a collision.
 fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     let mut hasher = SipHasher13::new();
     let tail = offset.saturating_sub(TAIL_BYTES);

@@ -31,7 +31,7 @@ pub struct Records<R> {
     rest: Vec<u8>,
 }
 
-/// The next part of a file. Concatenated, all parts are the file.
+/// The next part of a file. All parts, concatenated, are the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A record of the endpoint log or a line of the access log, including its end.
@@ -100,7 +100,8 @@ impl<R: BufRead> Records<R> {
                     Found::Torn(&self.record)
                 });
             }
-            // In the access log and in JSON every line is a record. In text an empty line ends it.
+            // In the access log and in JSON every line is a record. In text an empty line ends a
+            // record.
             let is_json = self.record.starts_with(b"{");
             if is_json && !self.record.ends_with(b"}\n") {
                 return Ok(self.damaged());
@@ -165,9 +166,9 @@ impl<R: BufRead> Records<R> {
     /// The offset at which a record begins in the middle of the line at `start`, because the end of
     /// the previous record is damaged.
     ///
-    /// A peer's text may look like the beginning of a record. So it counts only where a peer's text
-    /// cannot be. That is directly after a control character, or in a line that is certainly
-    /// damaged: it cannot belong to a record, or is not valid JSON.
+    /// A peer's text may look like the beginning of a record. So a beginning counts only where
+    /// there cannot be a peer's text: directly after a control character, or in a line that is
+    /// certainly damaged, because it cannot belong to a record or is not valid JSON.
     fn begins_within(&self, start: usize) -> Option<usize> {
         let line = self.record.get(start..).unwrap_or_default();
         let head = match self.log {
@@ -183,8 +184,8 @@ impl<R: BufRead> Records<R> {
             line.get(place.wrapping_sub(1)).is_some_and(is_it)
         };
         if line.starts_with(b"{") {
-            // The quotes distinguish the beginning of a JSON record from a message that looks like
-            // one. In text there is no such certainty.
+            // Unescaped quotes distinguish the beginning of a JSON record from a message that looks
+            // like one. A text record has no such mark.
             let json = find(line, 1, |place| {
                 line.get(place..)
                     .is_some_and(|rest| rest.starts_with(JSON_HEAD))
@@ -194,8 +195,8 @@ impl<R: BufRead> Records<R> {
             };
             let begin =
                 json.or_else(|| find(line, 1, |place| behind_end(place) && is_head(place)))?;
-            // In a valid JSON line this is not the beginning of a record but a member, such as a
-            // header named "time".
+            // If the line is valid JSON, this is not the beginning of a record but a member, such
+            // as a header named "time".
             return serde_json::from_slice::<IgnoredAny>(line)
                 .is_err()
                 .then_some(begin);
@@ -258,7 +259,7 @@ fn damage(record: &[u8]) -> Option<Damage> {
 }
 
 /// The text after the five bracketed fields of a record's first line. In the record of a request, a
-/// peer chose most of it, so only its beginning is reliable.
+/// peer chose most of this text, so only its beginning is reliable.
 pub(super) fn title(first: &str) -> Option<&str> {
     first.splitn(6, "] ").nth(5)
 }

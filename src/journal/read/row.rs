@@ -46,9 +46,9 @@ pub enum Outcome {
     Duplicate,
     /// Answered 201 although something was unusual: see the reason.
     Remark,
-    /// Answered 4xx: MNS retries it for a while, or gives it up.
+    /// Answered 4xx: MNS retries the push for a while, or gives up.
     Refused,
-    /// Answered 503: MNS retries it.
+    /// Answered 503: MNS retries the push.
     Deferred,
     /// Refused by mistake, and appended later by `logs recover`.
     Recovered,
@@ -69,14 +69,15 @@ pub struct Labels {
     pub tag: Vec<u8>,
     /// The id of the message.
     pub message_id: Vec<u8>,
-    /// Whether they are unverified: the request was refused before its signature was checked.
+    /// Whether these values are unverified, because the request was refused before its signature
+    /// was checked.
     pub is_claimed: bool,
 }
 
 /// The outcome of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The position at which it begins.
+    /// The position at which the row begins.
     pub position: Position,
     /// The record of the request, if it was logged separately.
     pub request: Option<Parts>,
@@ -105,7 +106,7 @@ impl Row {
         })
     }
 
-    /// Its outcome.
+    /// The outcome of the request.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.record.event.as_str() {
@@ -122,8 +123,8 @@ impl Row {
         }
     }
 
-    /// The status of the answer, if it answered a push. `None` for a recovered notification, whose
-    /// sender got a different answer earlier.
+    /// The status of the answer, if there was a push to answer. `None` for a recovered
+    /// notification, whose sender got a different answer earlier.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.record.event.as_str() {
@@ -134,7 +135,7 @@ impl Row {
         }
     }
 
-    /// When it was logged.
+    /// When the row was logged.
     #[must_use]
     pub fn time(&self) -> Option<&RecordTime> {
         self.record.time.as_ref()
@@ -178,8 +179,8 @@ impl Row {
         of_request.or_else(|| self.record.attribute("Target"))
     }
 
-    /// Whether it was refused and has no header that MNS sends: a scanner, a browser, a health
-    /// check on a wrong path.
+    /// Whether the request was refused and has no header that MNS sends: a scanner, a browser, a
+    /// health check on a wrong path.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         let is_refused = matches!(self.outcome(), Outcome::Refused | Outcome::Deferred);
@@ -210,8 +211,8 @@ impl Labels {
         Self::claimed(request.unwrap_or(record))
     }
 
-    /// The identity that the headers of a SIMPLIFIED push claim, or that an envelope claims as far
-    /// as it can be parsed.
+    /// The identity that a request claims: in the headers of a SIMPLIFIED push, or in an envelope,
+    /// as far as it can be parsed.
     fn claimed(sent: &Parts) -> Self {
         if !has_mns_header(sent) {
             return Self::default();

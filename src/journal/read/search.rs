@@ -1,10 +1,10 @@
 //! Searches an endpoint log from the newest row back.
 //!
-//! Reads blocks from the end, each beginning where a row begins, and scans them for the needles of
-//! the filter; only rows that contain them are parsed. There is no index: measured, 1 GiB takes 0.3
-//! to 0.7 s from memory and 4.3 s from a cold disk, and the newest rows are found in the first
-//! block. The end of a range of times is found by bisection. Nothing here blocks: the caller asks
-//! for the next page until the search is done, and cancels it by not asking again.
+//! A search reads blocks backwards from the end. Each block begins where a row begins and is
+//! scanned for the needles of the filter; only rows that contain them are parsed. There is no
+//! index: reading 1 GiB took 0.3 to 0.7 s from memory and 4.3 s from a cold disk, and the newest
+//! rows are found in the first block. The end of a range of times is found by bisection. A search
+//! runs only while the caller asks for a page. The caller cancels it by not asking again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -82,7 +82,7 @@ impl Search {
         Ok(Some(search))
     }
 
-    /// How far it has come.
+    /// The progress of the search.
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.progress
@@ -95,8 +95,8 @@ impl Search {
         self.bytes_read
     }
 
-    /// Continues until the budget is used up, everything was searched, or `is_cancelled`, which is
-    /// called before each block.
+    /// Continues until the budget is used up, everything was searched, or `is_cancelled` returns
+    /// `true`. It is called before each block.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -157,7 +157,7 @@ impl Search {
         let Some(at) = &mut self.at else {
             return Ok(false);
         };
-        // From the end, because newer rows come first.
+        // Go from the end of the block to its beginning, because newer rows come first.
         for span in spans.iter().rev() {
             let place = start.saturating_add(length(span.start));
             let position = Position::of(at.open.file.as_ref(), at.open.link.number, place)?;
@@ -184,7 +184,8 @@ impl Search {
         Ok(true)
     }
 
-    /// The last block of what was not searched yet, and its offset. It begins where a row begins.
+    /// The last block that was not searched yet, and its offset. The block begins where a row
+    /// begins.
     fn block(&self) -> io::Result<(u64, Vec<u8>)> {
         let Some(at) = &self.at else {
             return Ok((0, Vec::new()));
@@ -204,7 +205,7 @@ impl Search {
                 bytes.drain(..cut);
                 return Ok((start.saturating_add(length(cut)), bytes));
             }
-            // Longer than any row: skip the bytes as damage.
+            // These bytes are longer than any row: skip them as damage.
             if block >= ROW_BYTES_MAX {
                 return Ok((start, Vec::new()));
             }

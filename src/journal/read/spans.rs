@@ -7,7 +7,7 @@ use crate::journal::Log;
 use crate::journal::read::records::{Found, Records, title};
 use crate::journal::record::{DUPLICATE, SUCCEED};
 
-/// Precedes the event in a JSON record. Nothing before it was chosen by a peer.
+/// Precedes the event in a JSON record. No peer chose any byte before it.
 const JSON_EVENT: &[u8] = b",\"event\":\"";
 /// The largest offset of the event in a record.
 const JSON_EVENT_WITHIN: usize = 256;
@@ -16,7 +16,7 @@ const JSON_EVENT_WITHIN: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub start: usize,
-    /// The offset of its last record: the outcome, or the only record.
+    /// The offset of the row's last record: the outcome, or the only record.
     pub last: usize,
     pub end: usize,
 }
@@ -37,7 +37,7 @@ pub(super) struct Split {
     /// The end of what could be split. The bytes after it must be read again together with what
     /// follows.
     pub end: usize,
-    /// The number of bytes before that which belong to no record.
+    /// The number of bytes before `end` that belong to no record.
     pub damaged: usize,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn split(bytes: &[u8], next: Next) -> Split {
                 break;
             }
             Found::Damaged(record, _) => (record.len(), None),
-            // Nothing of it follows, so it will never be complete.
+            // No more bytes follow, so the record will never be complete.
             Found::Torn(record) if next == Next::Other => (record.len(), None),
             Found::Torn(_) | Found::End => break,
         };
@@ -115,8 +115,8 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Whether damage ends in the middle of the last line. The line after it decides whether a record
-/// begins there.
+/// Whether damage ends in the middle of the last line. The next line, which is not there yet,
+/// decides whether a record begins at that end.
 fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
     let end = at.saturating_add(length);
     let is_in_line = end.checked_sub(1).and_then(|last| bytes.get(last)) != Some(&b'\n');
@@ -126,8 +126,8 @@ fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
 }
 
 /// The offsets at which a record certainly begins, whatever precedes it: in text only a record
-/// begins with a bracket at the start of a line, and in JSON every line is a record. `is_begin`
-/// says that the bytes are the beginning of a file, where reading begins in any case.
+/// begins with a bracket at the start of a line, and in JSON every line is a record. If `is_begin`,
+/// the bytes are the beginning of a file, and offset 0 counts in any case.
 pub(super) fn boundaries(bytes: &[u8], is_begin: bool) -> Vec<usize> {
     let begins = |place: usize| matches!(bytes.get(place), Some(b'[' | b'{'));
     let first = (is_begin && !bytes.is_empty()).then_some(0);

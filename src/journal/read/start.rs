@@ -10,8 +10,8 @@ use crate::journal::read::position::Position;
 use crate::journal::read::trail::Trail;
 
 impl Follower {
-    /// Goes to the starting position if the follower has no position yet. It then returns every row
-    /// that is written from now on.
+    /// Goes to the starting position if the follower has no position yet. Afterwards the follower
+    /// returns every row that is written from now on.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -22,7 +22,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Goes to its starting position. Returns whether there is a file to read.
+    /// Goes to the starting position. Returns whether there is a file to read.
     pub(super) fn begin(&mut self) -> io::Result<bool> {
         let start = self.start.clone();
         let delivered = match &start {
@@ -61,8 +61,8 @@ impl Follower {
         self.find_again()
     }
 
-    /// Goes to the newest position of the trail that is still in the log. Otherwise goes to
-    /// the beginning of the oldest file that may be unread.
+    /// Goes to the newest position of the trail that is still in the log. If there is no such
+    /// position, goes to the beginning of the oldest file that may be unread.
     fn find_again(&mut self) -> io::Result<bool> {
         let left = self.file_id();
         let newest = self.trail.newest();
@@ -71,7 +71,8 @@ impl Follower {
                 continue;
             };
             if left.is_some_and(|left| left != open.link.id) {
-                // Somebody copied the file and truncated it. Rows written between the two are lost.
+                // Somebody copied the file and truncated it. Rows that were written between the
+                // copy and the truncation are lost.
                 self.miss();
             }
             if let Some(newest) = newest.filter(|newest| *newest != place) {

@@ -1,5 +1,5 @@
-//! Finds the file that follows one that is no longer written, and whether another one may have been
-//! between them.
+//! Finds the file that follows a finished one, and whether there may have been another file between
+//! the two.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,20 +7,21 @@ use std::path::PathBuf;
 use crate::disk::FileId;
 use crate::journal::read::chain::{Chain, Link, OpenLink};
 
-/// The files that existed when a file was opened, to recognise those created later.
+/// The files that existed when a follower opened its file, so that it recognises those that were
+/// created later.
 pub(super) struct Successor {
-    /// The files that are older than it.
+    /// The files that are older than the opened file.
     older: Vec<FileId>,
     /// The files without a number.
     unnumbered: Vec<PathBuf>,
 }
 
-/// The file that follows.
+/// The next file to read.
 pub(super) struct NextFile {
     pub link: Link,
     /// The name of the previous file, if it is known.
     pub old_name: Option<PathBuf>,
-    /// Whether it is certain that no file was between them.
+    /// Whether it is certain that no file was between the previous file and this one.
     pub is_certain: bool,
 }
 
@@ -39,9 +40,10 @@ impl Successor {
         })
     }
 
-    /// Whether a file without a number was created since and may have rows that no other file has.
-    /// A log may have been moved to its name, or copied there before somebody truncated the log. A
-    /// mere copy is a prefix of a file that still exists, and so is `left` itself.
+    /// Whether a file without a number was created since then that may have rows that no other file
+    /// has: the log may have been moved to that name, or copied there before somebody truncated it.
+    /// A mere copy does not count, because it is a prefix of a file that still exists. Neither does
+    /// `left`, if it was renamed.
     fn has_strangers(&self, chain: &Chain, left: &OpenLink, links: &[Link]) -> io::Result<bool> {
         for path in chain.unnumbered()? {
             if !self.unnumbered.contains(&path) && !chain.is_beginning(&path, left, links)? {
@@ -51,7 +53,8 @@ impl Successor {
         Ok(false)
     }
 
-    /// Replaces the files without a number by those that existed when a consumer saved its state.
+    /// Replaces the files without a number by those that existed when the progress of a follower
+    /// was saved.
     pub(super) fn saved(&mut self, unnumbered: Vec<PathBuf>) {
         self.unnumbered = unnumbered;
     }

@@ -403,7 +403,8 @@ fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reporte
     }
     push(&dir, 6..=6);
     assert_eq!(met(&mut follower), ["M4", "> ", "missed", "M6"]);
-    // A follower started now finds its file by the landmark, and cannot know more either.
+    // A follower that starts now finds its file by the landmark, but knows no more of the files
+    // between.
     assert_eq!(met(&mut restarted), ["M4", "> ", "missed", "M6"]);
 }
 
@@ -426,7 +427,8 @@ fn a_number_that_is_missing_between_two_files_is_reported() {
     let expected = ["M2", "> .3", "missed", "M4", "> ", "M5"];
     assert_eq!(met(&mut resume(&dir, &follower)), expected);
     assert_eq!(met(&mut follower), expected);
-    // Its file is deleted before it starts again, so it continues with the next one.
+    // The file of a follower is deleted before the follower starts again, so it continues with the
+    // next file.
     let dir = Dir::new();
     push(&dir, 1..=1);
     let mut follower = dir.follow(Start::Oldest);

@@ -35,8 +35,8 @@ impl RecordTime {
         })
     }
 
-    /// The first and the last time that this may be. They differ only without an offset, for a
-    /// local time that occurs twice or never because the clocks of the zone change.
+    /// The first and the last instant that this time may mean. They differ only if it has no offset
+    /// and if, because the clocks of the zone change, the local time occurs twice or never.
     #[must_use]
     pub fn moments(&self, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
         if let Some(offset) = self.offset {
@@ -54,7 +54,8 @@ impl RecordTime {
         self.local
     }
 
-    /// Formats it with the offset of the record or, if it has none, of `zone`.
+    /// Formats the time with the offset of the record or, if the record has no offset, with that of
+    /// `zone`.
     #[must_use]
     pub fn rfc3339(&self, zone: &TimeZone) -> String {
         let offset = self.offset.or_else(|| {

@@ -1,14 +1,14 @@
 //! The positions that a follower has passed: its current one, and earlier ones at increasing
 //! distances.
 //!
-//! If what was read is no longer in the log, because a failed write was cut off or somebody
-//! truncated the file, reading continues at the newest position that still is. So records may be
-//! returned twice, and none is skipped.
+//! If the rows that were read last are no longer in the log, because a failed write was cut off or
+//! somebody truncated the file, reading continues at the newest position that is still there. So
+//! rows may be returned twice, but none is skipped.
 
 use crate::journal::read::position::Position;
 
 /// How many positions are kept in each range of distances. With two there is always one near the
-/// beginning of the range, even as they move to the next.
+/// beginning of the range, even while positions move to the next range.
 const PER_SPAN: usize = 2;
 /// The most positions that are kept.
 const PLACES_MAX: usize = 40;
@@ -22,7 +22,8 @@ pub(super) struct Trail {
 impl Trail {
     /// The trail from saved positions, newest first.
     pub(super) fn saved(places: &[Position]) -> Self {
-        // Their distances are not saved. They thin out as reading continues.
+        // The distances are not saved, so all count as 0. The positions thin out as reading
+        // continues.
         let places = places.iter().take(PLACES_MAX);
         Self {
             places: places.map(|place| (0, *place)).collect(),

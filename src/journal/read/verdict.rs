@@ -23,8 +23,8 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Records of notifications that were refused by mistake and recovered.
     pub recovered: u64,
-    /// Requests without an outcome, before a start or at the end: a crash cut it off before the
-    /// request was acknowledged.
+    /// Requests without an outcome that precede a start or the end of the file: a crash cut the
+    /// outcome off before the request was acknowledged.
     pub without_outcome: u64,
     /// How many times the time goes back: a clock was set, or summer time ended.
     pub set_back: u64,
@@ -42,9 +42,9 @@ pub struct Verdict {
     pub acknowledged: BTreeMap<i64, u64>,
     /// The minutes of the first and of the latest record.
     pub minutes: Option<(i64, i64)>,
-    /// Whether a minute is earlier than one before it by more than the disorder of records: a clock
-    /// was set back, summer time ended, or the zone or the format has changed. Records of different
-    /// minutes then cannot be distinguished.
+    /// Whether the time of a record goes back by more than records may be out of order: a clock was
+    /// set back, summer time ended, or the zone or the format has changed. Records of different
+    /// times may then count for the same minute.
     pub goes_back: bool,
     /// Whether the first record is a start.
     pub begins_with_start: bool,
@@ -52,7 +52,7 @@ pub struct Verdict {
     pub(super) pending_request: Option<u64>,
 }
 
-/// Whether `minute` is earlier than `latest` by more than the disorder of records.
+/// Whether `minute` is earlier than `latest` by more than records may be out of order.
 #[must_use]
 pub fn goes_back(latest: i64, minute: i64) -> bool {
     minute.saturating_add(DISORDER_MINUTES) < latest
@@ -66,7 +66,7 @@ impl Verdict {
             self.without_outcome = self.without_outcome.saturating_sub(1);
             self.complain(
                 request,
-                "it is a request, and its outcome is missing behind it".to_owned(),
+                "it is a request, but its outcome does not follow".to_owned(),
             );
         }
         if self.torn_bytes > 0 {

@@ -41,8 +41,8 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
             }
             Err(problem) => {
                 verdict.complain(offset, problem);
-                // So that neither neighbour of the damage is reported too: it may have been their
-                // other half.
+                // Do not report the neighbours of the damage too: the damaged record may have been
+                // their other half.
                 pairs.last = Before::Damage;
             }
         }
@@ -52,15 +52,16 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
         verdict.pending_request = Some(offset);
     }
     pairs.end_run(&mut verdict);
-    // An outcome without its request is reported only at the end of its run.
+    // Sort, because an outcome without its request is reported only at the end of its run of
+    // `serve`.
     verdict.problems.sort();
     verdict.problems.truncate(PROBLEMS_MAX);
     Ok(verdict)
 }
 
-/// Checks that the two records of each push are adjacent, unless `logs.request` is off. That may
-/// change between two runs of `serve`, so an outcome without a request is a problem only if the
-/// same run has logged requests.
+/// Checks that the two records of each push are adjacent, unless `logs.request` is off. That
+/// setting may change between two runs of `serve`, so an outcome without a request is a problem
+/// only if the same run has logged requests.
 #[derive(Default)]
 struct Pairs {
     last: Before,
@@ -94,7 +95,7 @@ impl Pairs {
             Before::Request(request) if !is_outcome => {
                 verdict.complain(
                     request,
-                    "it is a request, and its outcome is missing behind it".to_owned(),
+                    "it is a request, but its outcome does not follow".to_owned(),
                 );
             }
             Before::Other | Before::Request(_) | Before::Damage => {}
@@ -113,7 +114,7 @@ impl Pairs {
         for offset in self.alone.drain(..).filter(|_| self.has_requests) {
             verdict.complain(
                 offset,
-                "it is the outcome of a request that is missing before it".to_owned(),
+                "it is an outcome, but its request does not precede it".to_owned(),
             );
         }
         self.has_requests = false;

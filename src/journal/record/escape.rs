@@ -27,7 +27,7 @@ pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
 ///
 /// It is escaped as in the endpoint log, so that it cannot move the cursor or forge a line.
 /// Invisible characters are escaped too, so that the reader sees what was sent. The log leaves
-/// those unchanged, because an emoji may contain one.
+/// invisible characters unchanged, because an emoji may contain one.
 #[must_use]
 pub fn escaped(value: &[u8]) -> String {
     let mut out = Vec::new();
@@ -109,7 +109,7 @@ fn is_unseen(character: char) -> bool {
     )
 }
 
-/// Compact JSON whose strings contain no character that a viewer interprets.
+/// Formats compact JSON whose strings contain no character that a viewer interprets.
 struct Visible;
 
 impl Formatter for Visible {
@@ -188,8 +188,8 @@ enum Controls {
 
 /// Escapes a value. Runs of plain ASCII, the usual case, are copied in one step.
 fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8) -> bool) {
-    // Below a blank the subtraction wraps around, so one comparison checks both ends of the range.
-    // No short circuits, so that `run` can be vectorised.
+    // For a byte below a blank the subtraction wraps around, so one comparison checks both ends of
+    // the range. No short circuits, so that `run` can be vectorised.
     let is_plain =
         |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'\\') & !also(byte);
     let mut rest = value;
@@ -216,7 +216,7 @@ fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8)
     }
 }
 
-/// The length of the prefix whose bytes are all of one kind.
+/// The length of the longest prefix in which `is_one` holds for every byte.
 fn run(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
     // Without a branch for each byte, so that the compiler vectorises the check of a chunk.
     let (chunks, _) = bytes.as_chunks::<CHUNK>();
@@ -332,8 +332,8 @@ mod tests {
                 "a\u{2028}b\u{202e}c\u{61c}".as_bytes(),
                 b"a\\xe2\\x80\\xa8b\\xe2\\x80\\xaec\\xd8\\x9c",
             ),
-            // What shapes text without moving it stays: a joiner between emoji, and Arabic and
-            // Hebrew letters.
+            // Characters that shape text without moving it stay: a joiner between emoji, and Arabic
+            // and Hebrew letters.
             (
                 "\u{200d}\u{633}\u{5d0}".as_bytes(),
                 "\u{200d}\u{633}\u{5d0}".as_bytes(),

@@ -5,8 +5,8 @@ use serde_json::Map;
 use crate::journal::record::Stamp;
 use crate::journal::record::escape::{json_string, json_text_into};
 
-/// How the line of an accepted notification begins. The outcome comes first, because it is all that
-/// a duplicate changes.
+/// How the line of an accepted notification begins. The outcome comes first, because it is the only
+/// part that differs for a duplicate.
 const ACCEPTED: &[u8] = b"{\"outcome\":\"accepted\"";
 const DUPLICATE: &[u8] = b"{\"outcome\":\"duplicate\"";
 

@@ -71,13 +71,13 @@ pub enum Level {
 pub enum Place {
     /// A request that was accepted.
     Request,
-    /// Its outcome.
+    /// The outcome of such a request.
     Succeed,
-    /// 403
+    /// The outcome of a request that was answered 403.
     Forbidden,
-    /// 400
+    /// The outcome of a request that was answered 400.
     Invalid,
-    /// 503
+    /// The outcome of a request that was answered 503.
     Unavailable,
     /// The outcome of a request whose notification is already on disk.
     Duplicate,
@@ -93,8 +93,8 @@ pub enum Place {
     Start,
 }
 
-/// The head of a success record: the offsets of its place and title in the buffer that it was
-/// written to. The record of a duplicate differs only there.
+/// The head of a success record: the offsets of its place and its title in the buffer to which it
+/// was written. The record of a duplicate differs only in these two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The offset of [`Place::Succeed`].
@@ -104,7 +104,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Appends `records`, with the head of a duplicate in place of this one.
+    /// Appends `records`, but replaces this head in them by that of a duplicate.
     pub(in crate::journal) fn write_duplicate(self, records: &[u8], out: &mut Vec<u8>) {
         let mut written = 0;
         for (place, old, new) in [

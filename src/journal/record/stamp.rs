@@ -49,8 +49,8 @@ impl Stamps {
     /// so either may be cached.
     #[must_use]
     pub fn at(&self, time: SystemTime) -> Stamp {
-        // Outside the years that `jiff` knows the clock is wrong anyway, and a record must still be
-        // written.
+        // If the time is outside of the years that `jiff` supports, the clock is wrong anyway, and
+        // a record must still be written.
         let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut second = self.last.load();
         if second.since_1970 != timestamp.as_second() {
