@@ -2,7 +2,7 @@
 //!
 //! MNS signs for all of its customers with the same key, and anyone with an account can subscribe
 //! our address to a topic. A valid signature proves that MNS sent a push; admission decides whether
-//! it is ours.
+//! the push is meant for us.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -37,7 +37,8 @@ impl Admission {
     /// Accepts the given owners, topics and sources.
     #[must_use]
     pub fn new(owners: Vec<String>, topics: Vec<String>, sources: Vec<IpNet>) -> Self {
-        // As bytes: the names in a push are compared as they were signed, and need not be UTF-8.
+        // Keep bytes, because the names in a push are compared as they were signed, and need not be
+        // UTF-8.
         let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
         Self {
             owners: bytes(owners),

@@ -1,8 +1,8 @@
 //! A certificate that MNS signs with. It is only used to check signatures.
 //!
-//! The real one is a self-signed RSA certificate of 512 bits that expired in 2016 and is still in
-//! use (protocol.md 2.2). So only the key of a certificate is used; trust comes from where it was
-//! fetched. Only `public_key` and the emulator's signer name RSA and SHA-1.
+//! The certificate that MNS really uses is a self-signed RSA certificate of 512 bits that expired
+//! in 2016 (protocol.md 2.2). So only its key is used, and trust comes from the address from which
+//! it was fetched. Only `public_key` and the emulator's signer name RSA and SHA-1.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -53,7 +53,7 @@ impl SigningCertificate {
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidCertificate> {
         let malformed = |error: &dyn ToString| InvalidCertificate::Malformed(error.to_string());
         let text = with_usual_label(bytes);
-        // What is not PEM may be DER, so this error is not the one to report.
+        // Bytes that are not PEM may be DER, so a failure to read PEM is not the error to report.
         let from_pem = CertificateDer::from_pem_slice(&text);
         let der = from_pem.as_deref().unwrap_or(bytes);
         let certificate = match text {
@@ -73,7 +73,8 @@ impl SigningCertificate {
         let key = PublicKey::parse(info.subject_public_key.raw_bytes())
             .map_err(|UnusableKey(why)| InvalidCertificate::Key(why))?;
         let info = info.to_der().map_err(|error| malformed(&error))?;
-        // Of the key and not of the certificate: a new certificate for the same key is no change.
+        // Take the fingerprint of the key and not of the certificate: a new certificate for the
+        // same key is no change.
         let fingerprint = Sha256::digest(&info)
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -127,7 +128,7 @@ impl SigningCertificate {
     ///
     /// # Errors
     /// [`InvalidCertificate::Malformed`] if it cannot be encoded, which does not happen to a parsed
-    /// one.
+    /// certificate.
     pub fn to_pem(&self) -> Result<String, InvalidCertificate> {
         self.certificate
             .to_pem(x509_cert::der::pem::LineEnding::LF)

@@ -138,7 +138,8 @@ impl<'c, 'r> Iterator for Checks<'c, 'r> {
 }
 
 impl SignatureCheck<'_, '_> {
-    /// Whether the signature matches the text of the manual or that of the vendor's samples.
+    /// Whether the signature matches the string to sign as the manual defines it, or as the
+    /// vendor's samples build it.
     #[must_use]
     pub fn matches(&self, certificate: &SigningCertificate) -> bool {
         let signature = self.request.signature();
@@ -149,7 +150,7 @@ impl SignatureCheck<'_, '_> {
                 .is_some_and(|text| certificate.verifies(&text, signature))
     }
 
-    /// Whether a key that the signature matches is large enough.
+    /// Checks that the key, whose signature matches, is large enough.
     ///
     /// # Errors
     /// [`Untrusted::KeyTooSmall`]

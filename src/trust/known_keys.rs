@@ -54,7 +54,7 @@ impl KnownKeys {
         // The cache reports an unreadable file when it needs it. Here the only consequence is that
         // a change of that key goes unnoticed.
         let mut kept = store.list().unwrap_or_default();
-        // By time: a new address is compared with the key that became known last.
+        // Sort by time, because a new address is compared with the key that became known last.
         kept.sort_by_key(|kept| kept.kept_at);
         for kept in kept {
             if let (Some(address), Ok(certificate)) = (kept.path.to_str(), kept.certificate) {

@@ -1,9 +1,9 @@
 //! Trust: from the claim that MNS sent a request to the proof of it.
 //!
-//! [`Verifier::verify`] returns a [`Verified`], the only way to a notification. It needs a
-//! certificate: the [`CertificateCache`] has those in use, a [`CertificateSource`] fetches them,
-//! and a [`CertificateStore`] saves good ones for the next start. `docs/design/trust.md` says what
-//! a verification proves and what it cannot.
+//! [`Verifier::verify`] returns a [`Verified`], and only a [`Verified`] can be decoded to a
+//! notification. A verification needs a certificate: the [`CertificateCache`] has those in use, a
+//! [`CertificateSource`] fetches them, and a [`CertificateStore`] saves good ones for the next
+//! start. `docs/design/trust.md` says what a verification proves and what it cannot.
 
 mod admission;
 mod cache;

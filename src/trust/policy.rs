@@ -26,7 +26,7 @@ pub struct Policy {
 pub enum Timeliness {
     /// At most [`LATE`] old.
     Prompt,
-    /// Older: a retry with its first Date, or a wrong clock.
+    /// Older than that: a retry with its first Date, or a wrong clock.
     Late,
 }
 
@@ -51,7 +51,8 @@ impl Policy {
             {
                 Err(Untrusted::DateAhead(ahead.duration()))
             }
-            // Ahead, by less than is allowed: the clocks of two machines differ a little.
+            // The Date is ahead, but by no more than is allowed: the clocks of two machines differ
+            // a little.
             Err(_) => Ok(Timeliness::Prompt),
         }
     }

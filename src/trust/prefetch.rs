@@ -14,16 +14,18 @@ const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// The maximum pause.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 
-/// Fetches a known address until that succeeds once, unless a certificate for it is on disk.
+/// Fetches the certificate of a known address, with retries until one fetch succeeds. Does nothing
+/// if the certificate is on disk.
 ///
-/// Logs the first failure as a warning. Also ends when the cache is dropped, as after a reload that
+/// Logs the first failure as a warning. Ends early if the cache is dropped, as after a reload that
 /// changes how certificates are fetched.
 ///
 /// The fetched certificate stays in memory. It is saved in the store only when it has verified its
 /// first push. After a restart each certificate in the store counts as known. So if the source ever
-/// returned a wrong certificate and that were saved, the wrong key would be used without a
-/// [`KeyChange`](crate::trust::KeyChange).
-// Weak, because this may run for as long as the process, and must not keep a replaced cache.
+/// returned a wrong certificate, and it were saved before it has verified a push, its key would
+/// later be used without a [`KeyChange`](crate::trust::KeyChange).
+// The reference is weak, because this may run for as long as the process, and must not keep a
+// replaced cache alive.
 pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
     let mut pause = PAUSE_MIN;
     while let Some(cache) = cache.upgrade() {

@@ -1,10 +1,10 @@
 //! An RSA key that verifies RSASSA-PKCS1-v1_5 signatures with SHA-1, by the fastest implementation
 //! for its size.
 //!
-//! The real key has 512 bits, fewer than any fast library accepts, so this size has fixed-width
-//! arithmetic here. From 1024 bits on aws-lc-rs is used, which is a dependency of TLS anyway. The
-//! generic code of `rsa` handles all other keys. All three compare the whole encoded message, so
-//! none accepts what another refuses.
+//! The key of MNS has 512 bits, fewer than any fast library accepts, so this file has fixed-width
+//! arithmetic for that size. From 1024 bits on aws-lc-rs is used, which is a dependency of TLS
+//! anyway. The generic code of `rsa` handles all other keys. All three compare the whole encoded
+//! message, so none accepts what another refuses.
 
 use std::ops::RangeInclusive;
 
@@ -75,7 +75,8 @@ impl PublicKey {
             Some(short) => Implementation::Short(short),
             None => {
                 match ParsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, der) {
-                    // Parsing accepts shorter keys too, but then refuses every signature.
+                    // Parsing accepts shorter keys too, but such a key then refuses every
+                    // signature.
                     Ok(long) if bits >= 1024 => Implementation::Long(long),
                     Ok(_) | Err(_) => Implementation::Generic(VerifyingKey::new(generic)),
                 }
@@ -132,8 +133,8 @@ impl ShortKey {
             && self.power(&signature) == U512::from_be_slice(&encoded(text))
     }
 
-    /// The signature to the power of the exponent. Both are public, so the time it takes may depend
-    /// on them.
+    /// The signature to the power of the exponent. Both are public, so the time that this takes may
+    /// depend on them.
     fn power(&self, signature: &U512) -> U512 {
         let base = FixedMontyForm::new(signature, &self.modulus);
         // Square and multiply. `base` accounts for the highest bit, so the loop begins with the

@@ -16,7 +16,7 @@ use crate::trust::InvalidCertificate;
 /// The maximum size of a certificate, in bytes.
 const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 
-/// Fetches certificates. A trait, so that tests can replace it and count the calls.
+/// Fetches certificates. This is a trait, so that tests can replace it and count the calls.
 pub trait CertificateSource: Send + Sync {
     /// The bytes at an address, PEM or DER.
     ///
@@ -72,11 +72,11 @@ pub struct FetchOptions {
     pub timeout: Duration,
     /// Hosts that are reached under another name.
     pub via: HashMap<String, String>,
-    /// An HTTP proxy. By default that of the environment.
+    /// An HTTP proxy. `None` uses the proxy of the environment, if there is one.
     pub proxy: Option<String>,
 }
 
-/// The source cannot be used at all.
+/// Why the source cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The proxy's address cannot be used.
@@ -107,7 +107,7 @@ impl HttpsSource {
             Some(proxy) => bounded().proxy(Proxy::all(proxy.as_str())?).build()?,
             None => bounded().build()?,
         };
-        // Otherwise reqwest would use the proxy of the environment.
+        // Without `no_proxy`, reqwest would use the proxy of the environment.
         let direct = bounded().no_proxy().build()?;
         Ok(Self {
             client,
@@ -121,7 +121,8 @@ impl HttpsSource {
             .options
             .via
             .get(url.authority())
-            // TLS then checks the other name: whoever configures it trusts that host instead.
+            // TLS then checks the name of the other host: whoever configures that host trusts it
+            // instead.
             .map_or(url.authority(), String::as_str);
         // A proxy cannot reach this machine's loopback.
         let client = if is_loopback(authority) {
@@ -146,7 +147,7 @@ impl HttpsSource {
             return Err(FetchError::Status(response.status().as_u16()));
         }
         let mut bytes = Vec::new();
-        // In chunks, because Content-Length may be absent or wrong.
+        // Read in chunks, because Content-Length may be absent or wrong.
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > CERTIFICATE_BYTES_MAX {
@@ -184,7 +185,7 @@ fn is_loopback(authority: &str) -> bool {
                     .parse::<std::net::IpAddr>()
                     .is_ok_and(|address| address.is_loopback())
         }
-        // Not a loopback address, and the request to it fails by itself.
+        // This is not a loopback address, and a request to it fails by itself.
         Err(_) => false,
     }
 }

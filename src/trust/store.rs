@@ -30,11 +30,11 @@ pub struct Kept {
     pub path: PathBuf,
     /// When it was written, if the system knows.
     pub kept_at: Option<SystemTime>,
-    /// What it contains.
+    /// The certificate in the file, or why it cannot be used.
     pub certificate: Result<SigningCertificate, StoreError>,
 }
 
-/// The directory cannot be used. That is never fatal, because the source has the certificates too.
+/// Why the store cannot be used. This is never fatal, because the source has the certificates too.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file cannot be read, or is not a certificate.
@@ -70,7 +70,7 @@ impl CertificateStore {
     /// # Errors
     /// The directory cannot be created or written.
     pub fn probe(&self) -> Result<(), StoreError> {
-        // By writing a file: permissions do not show a read-only file system.
+        // Write a file, because permissions do not show that a file system is read-only.
         let probe = self.dir.join(".probe");
         fs::create_dir_all(&self.dir)
             .map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;
@@ -139,7 +139,7 @@ impl CertificateStore {
                         })
                         .map_err(|cause| unusable("use", &path, cause));
                     let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
-                    // Without a time it still counts, as the oldest.
+                    // A file whose time is unknown still counts, as the oldest.
                     let kept_at = fs::metadata(&path)
                         .and_then(|metadata| metadata.modified())
                         .ok();

@@ -22,7 +22,7 @@ pub struct Verifier {
     clock: Arc<dyn Clock>,
 }
 
-/// A request whose signature matches and whose body is the signed one. Only this module makes one.
+/// A request whose signature matches and whose body is the signed one. Only this module creates it.
 #[derive(Debug)]
 pub struct Verified<'r> {
     request: &'r Request<Bytes>,
@@ -56,8 +56,8 @@ impl Verifier {
         }
     }
 
-    /// Proves that MNS sent a request, body included. `peer` pays for a fetch that a stranger could
-    /// cause.
+    /// Proves that MNS sent a request, body included. If a stranger could cause the fetch of the
+    /// certificate, it is paid for from the budget of `peer`.
     ///
     /// If the future is dropped nothing remains, except a fetch that ends by itself.
     ///
@@ -105,7 +105,7 @@ impl Verifier {
         let mut proof = HeadProof::Open;
         for (_, check) in self.checks(request, self.clock.now()).of_head() {
             match check {
-                // Only whether it is refused: the whole request is flagged as late when it is
+                // Use only the error: whether a push is late is decided when the whole request is
                 // verified.
                 Check::Date(date) => drop(date?),
                 Check::ContentMd5(header) => header?,
@@ -205,7 +205,7 @@ impl Verifier {
     }
 }
 
-/// A signature matches.
+/// Proof that a signature matches.
 struct Proof {
     key_change: Option<KeyChange>,
 }
@@ -237,7 +237,7 @@ impl<'r> Verified<'r> {
         self.skew_seconds
     }
 
-    /// The change of key, if the push was verified with another key than expected.
+    /// The change of key, if the push was verified with a key other than the expected one.
     #[must_use]
     pub fn key_change(&self) -> Option<&KeyChange> {
         self.key_change.as_ref()

@@ -223,8 +223,9 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
         endpoint.exchange(&push(&url).sign(&key(512)).wire()).status,
         201
     );
-    endpoint
-        .assert_tells("The signing key has changed: a push was verified under one not seen before");
+    endpoint.assert_tells(
+        "The signing key has changed: a push was verified with a key not seen before",
+    );
     let changes = || -> Vec<Entry> {
         records(&endpoint.endpoint_log())
             .into_iter()

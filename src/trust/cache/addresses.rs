@@ -31,7 +31,8 @@ impl Addresses {
     }
 
     /// The slot of an address. A new slot is created only if the address is MNS's own or if `pay`
-    /// takes its first fetch from a budget. It evicts the oldest newcomer if there are too many.
+    /// takes its first fetch from a budget. If there are too many slots of its kind, it evicts the
+    /// one that has been unused the longest.
     pub(super) fn get_or_pay(
         &self,
         url: &SigningCertUrl,
@@ -39,7 +40,7 @@ impl Addresses {
     ) -> Option<Arc<Slot>> {
         self.get(url).or_else(|| {
             self.grow(url, |slots| match slots.get(url) {
-                // Another request was faster.
+                // Another request has added the slot meanwhile.
                 Some(slot) => Some(slot.clone()),
                 None if url.is_well_known() => Some(Arc::new(Slot::well_known())),
                 None if pay() => Some(Arc::new(Slot::paid())),
@@ -48,8 +49,8 @@ impl Addresses {
         })
     }
 
-    /// Counts a use that verified a push. Returns `false`, and counts nothing, if the certificate
-    /// is not the proven one. Takes no lock.
+    /// Counts a use that verified a push. Returns `false`, and counts nothing, if another
+    /// certificate is proven for the address, or none. Takes no lock.
     pub(super) fn note_use(
         &self,
         url: &SigningCertUrl,
@@ -107,8 +108,8 @@ impl Addresses {
         slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>,
     ) -> Option<Arc<Slot>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Loaded under the lock: otherwise the second of two concurrent additions would undo the
-        // first.
+        // Load the map under the lock: otherwise the second of two concurrent additions would undo
+        // the first.
         let before = self.slots.load_full();
         // The map is copied only if there is a slot to add. A flood of addresses that nobody pays
         // for must not occupy the lock for the time of a copy.

@@ -39,11 +39,11 @@ pub struct CacheCounts {
     pub fetches: u64,
     /// Fetches of signing certificates that failed.
     pub failures: u64,
-    /// Pushes that were verified with another key than was expected.
+    /// Pushes that were verified with a key other than the expected one.
     pub key_changes: u64,
 }
 
-/// What a decision led to.
+/// The result of carrying out a decision.
 enum Step {
     /// This certificate is the answer.
     Use(Arc<SigningCertificate>),
@@ -66,8 +66,8 @@ impl CertificateCache {
         Self::with_budget(source, store, fetch_timeout, FetchBudget::default())
     }
 
-    /// Like [`new`](Self::new), but for a fixed set of past requests, to which nobody can add.
-    /// Every address is fetched, so the source itself must be bounded.
+    /// Like [`new`](Self::new), but fetches any number of addresses. This is for a fixed set of
+    /// past requests, to which nobody can add. The source itself must be bounded.
     pub fn without_budget(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,
@@ -89,8 +89,8 @@ impl CertificateCache {
         })
     }
 
-    /// The certificate of an address: from the cache, else from the source, else from disk. `peer`
-    /// pays for a fetch if the address is not known.
+    /// The certificate of an address: from the cache, else from the source, else from disk. If the
+    /// address is not known, a fetch is paid for from the budget of `peer`.
     ///
     /// If the future is dropped, the fetch goes on and later requests get its result.
     ///
@@ -100,8 +100,8 @@ impl CertificateCache {
         self.get_for(url, Asker::Peer(peer)).await
     }
 
-    /// Like [`get`](Self::get), but before a push needs the certificate. Nobody pays, so only a
-    /// known address is fetched, and a failure is not logged.
+    /// Like [`get`](Self::get), but called before a push needs the certificate. No peer pays for
+    /// the fetch, so only a known address is fetched. A failure is not logged.
     pub(in crate::trust) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> FetchResult {
         self.get_for(url, Asker::Nobody).await
     }
@@ -154,7 +154,7 @@ impl CertificateCache {
     }
 
     /// Fetches a certificate again, because a signature did not match `unfit` and MNS may have
-    /// changed the key. Returns `None` if that was done less than a minute ago.
+    /// changed the key. Returns `None` if it was already fetched again less than a minute ago.
     ///
     /// # Errors
     /// The source failed, now or less than a minute ago. The cached certificate stays.
@@ -178,7 +178,7 @@ impl CertificateCache {
     }
 
     /// Records that a push was verified with this certificate: saves it, makes its address known,
-    /// and gives `peer` back what it paid. Returns the change, once, if another key was expected.
+    /// and gives `peer` back its fetch. Returns the key change, once, if another key was expected.
     ///
     /// Takes no lock and allocates nothing if the certificate has verified a push before.
     pub fn note_verified(
@@ -190,8 +190,8 @@ impl CertificateCache {
         if self.supply.addresses.note_use(url, certificate) {
             return None;
         }
-        // Check this before the address becomes known, because a fetch was paid for only if it was
-        // a newcomer.
+        // Check this before the address becomes known, because `peer` paid for the fetch only if
+        // the address was a newcomer.
         if !self
             .supply
             .addresses
@@ -212,7 +212,7 @@ impl CertificateCache {
         self.key_changes.fetch_add(1, Ordering::Relaxed);
         warn!(
             %url, key_bits = change.key_bits, old_key = change.old_key, new_key = change.new_key,
-            "The signing key has changed: a push was verified under one not seen before"
+            "The signing key has changed: a push was verified with a key not seen before"
         );
         Some(change)
     }

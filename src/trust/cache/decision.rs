@@ -17,9 +17,10 @@ pub(super) const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 /// Why a certificate is requested.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose<'a> {
-    /// To check signatures with it.
+    /// To check a signature.
     Verify,
-    /// A signature did not match this one: MNS may have changed the key at its address.
+    /// To replace this certificate, which a signature did not match: MNS may have changed the key
+    /// at the address.
     Renew(&'a Arc<SigningCertificate>),
 }
 
@@ -30,15 +31,15 @@ pub(super) struct Situation<'a> {
     pub(super) cached: Option<Arc<SigningCertificate>>,
     /// Whether the address is certainly not made up by a stranger.
     pub(super) is_known: bool,
-    /// Its fetches.
+    /// The fetches of the address.
     pub(super) fetches: &'a FetchState,
 }
 
-/// What to do.
+/// What to do about the request.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// Answer with this certificate. A renewal gets the unfit one back if it is too early to fetch
-    /// again.
+    /// Answer with this certificate. A renewal gets its unfit certificate back if it is too early
+    /// to fetch again.
     Use(Arc<SigningCertificate>),
     /// Wait for the fetch that is under way.
     Join(Fetch),
@@ -79,7 +80,7 @@ pub(super) fn decide(situation: Situation<'_>, purpose: Purpose<'_>, now: Instan
                 .filter(|(at, _)| is_within(FAILURE_REMEMBERED, *at))
                 .map(|(_, error)| Decision::Answer(error.clone()))
         }),
-        // The fetch comes first: it brings a newer certificate than the cached one.
+        // A fetch under way comes first: it brings a newer certificate than the cached one.
         Purpose::Renew(unfit) => fetch
             .or_else(|| {
                 // Another request has renewed the certificate since this signature failed.

@@ -31,16 +31,16 @@ pub(super) enum Asker {
     Nobody,
 }
 
-/// Whether an address is being fetched. Its certificate is stored elsewhere, where it can be read
-/// without a lock.
+/// Whether an address is being fetched. The certificate itself is not here but in the slot, where
+/// it can be read without a lock.
 #[derive(Debug)]
 pub(super) enum FetchState {
     /// A peer paid for the first fetch when the slot was created. The fetch has not begun.
     Paid,
     /// No fetch is under way.
     Idle(Memory),
-    /// A fetch is under way, unless its task ended without a result. The memory is that of earlier
-    /// fetches.
+    /// A fetch is under way, unless its task ended without a result. The memory covers earlier
+    /// fetches only.
     Fetching(Fetch, Memory),
 }
 
@@ -48,7 +48,7 @@ pub(super) enum FetchState {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Memory {
     /// When the last renewal began. The first fetch is not a renewal, so a key that changes right
-    /// after it is picked up at once.
+    /// after the first fetch is picked up at once.
     pub(super) renewed_at: Option<Instant>,
     /// When and why the last fetch failed, unless one has succeeded since.
     pub(super) failure: Option<(Instant, FetchError)>,
@@ -101,7 +101,7 @@ impl FetchState {
         }
     }
 
-    /// Records that a fetch has begun. `renewed_at` is the time if it is a renewal.
+    /// Records that a fetch has begun. `renewed_at` is the current time if the fetch is a renewal.
     pub(super) fn begin(&mut self, fetch: Fetch, renewed_at: Option<Instant>) {
         let mut memory = self.take_memory();
         memory.renewed_at = renewed_at.or(memory.renewed_at);
@@ -116,7 +116,7 @@ impl FetchState {
             // The source was not asked, so there is nothing to remember, and no renewal took place.
             (Err(FetchError::TooMany), _) => memory.renewed_at = None,
             (Err(error), Asker::Peer(_)) => memory.failure = Some((now, error.clone())),
-            // The next push starts a fetch, as it would have done without this one.
+            // Remember nothing: the next push starts a fetch, as if this one had not taken place.
             (Err(_), Asker::Nobody) => {}
         }
         *self = Self::Idle(memory);

@@ -1,8 +1,9 @@
 //! The fetch budget: how many certificates strangers may have us fetch, and how many at once.
 //!
-//! Anybody can make up an address that is not cached, and each would cost a fetch. So such a fetch
-//! is paid for from several buckets: that of the peer, for IPv6 also that of its site, and the one
-//! that all peers share. If one is empty, nothing is fetched and nothing is deducted.
+//! Anybody can make up addresses that are not cached, and each of them would cost a fetch. So such
+//! a fetch is paid for from several token buckets: the bucket of the peer, for IPv6 also the bucket
+//! of its site, and the bucket that all peers share. If one of them is empty, nothing is fetched
+//! and nothing is deducted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -37,8 +38,8 @@ pub const PEER_FETCHES: FetchRate = FetchRate {
     burst: 32,
     refill: Duration::from_secs(10),
 };
-/// The rate for an IPv6 network of 48 bits: one customer may have a whole one, with 65,536 peers in
-/// it.
+/// The rate for an IPv6 network of 48 bits: one customer may have such a network, with 65,536 peers
+/// in it.
 pub const SITE_FETCHES: FetchRate = FetchRate {
     burst: 64,
     refill: Duration::from_secs(5),
@@ -49,8 +50,8 @@ pub const ALL_FETCHES: FetchRate = FetchRate {
     refill: Duration::from_millis(500),
 };
 
-/// The permits for concurrent fetches. Newcomers and known addresses have separate ones, so that a
-/// known address never waits for addresses that strangers name.
+/// The permits for concurrent fetches. Newcomers and known addresses have separate permits, so that
+/// a known address never waits for addresses that strangers name.
 #[derive(Debug)]
 pub(super) struct FetchPermits {
     pub(super) newcomers: Semaphore,
@@ -127,7 +128,7 @@ impl Buckets {
         // used up its own bucket takes nothing from the others.
         let networks = networks.collect::<Option<Vec<_>>>()?;
         self.all = Some(ALL_FETCHES.take(self.all, now)?);
-        // Here, where the map grows, so that no task has to clean it up.
+        // Drop full buckets here, where the map grows, so that no task has to clean it up.
         self.networks.retain(|_, full_at| *full_at > now);
         self.networks.extend(networks);
         Some(())
@@ -150,10 +151,11 @@ impl Buckets {
 }
 
 impl FetchRate {
-    /// When a bucket is full again after one more fetch is taken from it. `None` if it is empty.
+    /// Takes one fetch from a bucket. Returns when the bucket will be full again, or `None` if it
+    /// is empty.
     fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
-        // A bucket is the time at which it is full: it refills as time passes, without being
-        // touched.
+        // A bucket is stored as the time at which it will be full. So it refills as time passes,
+        // without an update.
         let full_at = full_at.unwrap_or(now).max(now).checked_add(self.refill)?;
         (full_at.duration_since(now) <= self.refill.saturating_mul(self.burst)).then_some(full_at)
     }
@@ -265,8 +267,8 @@ mod tests {
                 ],
             );
             most = most.max(budget.buckets.lock().unwrap().networks.len());
-            // Faster than the shared bucket refills, so that it is always the one that bounds the
-            // map.
+            // Go on faster than the shared bucket refills, so that it is always that bucket that
+            // bounds the map.
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert!(most <= bound, "{most} of {bound}");
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!(
             budget.buckets.lock().unwrap().networks.len(),
             1,
-            "those that are full again are forgotten"
+            "full buckets are dropped"
         );
     }
 }

@@ -70,7 +70,7 @@ impl Fetcher {
             .warn(url, error, "Could not fetch a signing certificate");
     }
 
-    /// The number of fetches, and of those that brought no certificate.
+    /// The number of fetches, and the number of those that brought no certificate.
     pub(super) fn counts(&self) -> (u64, u64) {
         let [begun, failed] = [&self.begun, &self.failed].map(|it| it.load(Ordering::Relaxed));
         (begun, failed)

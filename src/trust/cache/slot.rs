@@ -16,8 +16,8 @@ pub(super) struct Slot {
     pub(super) cached: ArcSwapOption<SigningCertificate>,
     /// The last certificate that verified a push, or the one that was on disk.
     pub(super) proven: ArcSwapOption<SigningCertificate>,
-    /// Whether this is MNS's own address. It is known before a push was verified with it, so
-    /// strangers neither pay for it nor evict it.
+    /// Whether this is MNS's own address. Such an address is known even before it has verified a
+    /// push, so strangers neither pay for it nor evict it.
     is_well_known: bool,
     /// The number of the last use that verified a push, counted over all addresses.
     pub(super) used_at: AtomicU64,

@@ -20,7 +20,7 @@ use crate::trust::store::CertificateStore;
 /// Keys below this size get a warning: they can be factored with rented machines.
 const STRONG_KEY_BITS: usize = 1024;
 
-/// The addresses, and what obtains certificates for them.
+/// The addresses, and the parts that obtain certificates for them.
 pub(super) struct Supply {
     pub(super) addresses: Addresses,
     pub(super) fetcher: Fetcher,
@@ -82,8 +82,8 @@ impl Supply {
         }
     }
 
-    /// Loads a certificate from disk. Its address counts as known: either it has verified a push,
-    /// or somebody put it there by hand and knows the key.
+    /// Loads a certificate from disk. Its address counts as known: either the certificate has
+    /// verified a push, or an operator who knows the key put it there by hand.
     pub(super) async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         let certificate = self.copies.load(url).await?;
         self.mark_proven(url, &certificate);
@@ -92,8 +92,8 @@ impl Supply {
 
     /// Records that a certificate has verified a push.
     ///
-    /// The sender behind a temporary address makes a new key at each start. So its keys are not
-    /// reported as changed and not saved, and keys of MNS are not compared with them.
+    /// A temporary address belongs to a sender that makes a new key at each start. So such a key is
+    /// neither reported as changed nor saved, and the keys of MNS are not compared with it.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,

@@ -403,7 +403,7 @@ async fn while_all_permits_are_taken_certificates_on_disk_are_still_used() {
     while bench.calls() < FETCHES_MAX {
         tokio::task::yield_now().await;
     }
-    // At once, while another address waits for a permit.
+    // The answer comes at once, while another address waits for a permit.
     let kept = tokio::time::timeout(Duration::from_secs(1), bench.get("kept")).await;
     kept.unwrap().unwrap();
     assert_eq!(bench.calls(), FETCHES_MAX);
@@ -428,7 +428,7 @@ async fn newcomers_are_bounded_and_never_evict_a_known_address() {
         bench.get(&format!("good{number}")).await.unwrap();
     }
     assert_eq!(bench.calls(), calls, "all of them are held");
-    // One more evicts the one that has been unused the longest, and no other.
+    // One more address evicts the one that has been unused the longest, and no other.
     bench.verify("good0").await;
     bench.verify("late").await;
     assert_eq!(
