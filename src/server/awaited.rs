@@ -34,7 +34,8 @@ impl AwaitedBodies {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        // On drop, so that a client that leaves before its body arrives does not block a retry.
+        // Unregister on drop, so that a client that leaves before its body arrives does not block a
+        // retry.
         self.of.lock().remove(&self.signature);
     }
 }

@@ -1,4 +1,5 @@
-//! Reads the body: whether there is room for it, how long it may take, and whose share it uses.
+//! Reads the body, and decides whether there is room for it, how long it may take, and whose share
+//! it uses.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use crate::server::push::{Head, HeadVerdict, Push, Pushed, Unread};
 use crate::server::rejection::Rejection;
 use crate::server::{BUDGET, Endpoint};
 
-/// How long to wait for the body of a push that we have no room for. If all of it arrives, the
-/// connection is kept: opening a new one for each push would cost more than everything else done
-/// for it.
+/// How long to wait for the body of a push that we have no room for. If the whole body arrives, the
+/// connection is kept: a new connection for each push would cost more than all other work for the
+/// push.
 const UNWANTED_TIMEOUT: Duration = Duration::from_millis(100);
-/// The most of such a body that is read, in bytes: more than the largest push of MNS.
+/// The most bytes of such a body that are read: more than the largest push of MNS has.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 /// How long to wait for the body of a request whose head is already refused.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -41,8 +42,8 @@ impl<'e> Head<'e> {
         match push.read_body(body, &mut room).await {
             Ok(body) => {
                 *push.request.body_mut() = body;
-                // Before the signature is checked, so that a retry of the same push is not taken
-                // for a copy.
+                // Call this before the signature is checked, so that a retry of the same push is
+                // not taken for a copy.
                 room.body_has_come();
                 push.arrival.connection.note_whole();
                 Ok((Pushed { push }, room))
@@ -63,7 +64,7 @@ impl Unread<'_> {
         let Some(body) = self.body.take() else {
             return false;
         };
-        // The announced length, or 0 for a chunked body; `Limited` below bounds that one.
+        // This is the announced length, or 0 for a chunked body, which `Limited` bounds below.
         let is_much =
             usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
         // With `Expect: 100-continue` the client has not sent the body, so there is nothing to
@@ -94,9 +95,11 @@ impl<'e> Push<'e> {
             handover,
             ..
         } = self.endpoint;
-        // The head first: a wrong head is refused for the same reason however much room there is.
+        // Check the head first: a wrong head is refused for the same reason however much room there
+        // is.
         settings.check_head(&self.request)?;
-        // Also before the body: what cannot be stored or forwarded need not be read.
+        // Check this before the body is read too: a push that cannot be stored or forwarded need
+        // not be read.
         journal.check_room()?;
         handover.check()?;
         if let Some(permit) = in_flight.check() {
@@ -116,7 +119,7 @@ impl<'e> Push<'e> {
     }
 
     /// Reads the body. A body that arrives together with its head is read at once. If we have to
-    /// wait for it, the head decides for how long and whose share it uses.
+    /// wait for the body, the head decides for how long and whose share the body uses.
     async fn read_body(&self, body: Body, room: &mut Permit<'e>) -> Result<Bytes, Rejection> {
         let settings = &self.endpoint.settings;
         let mut body = PartialBody {
@@ -141,17 +144,19 @@ impl<'e> Push<'e> {
                 }
                 (after(settings.body_timeout), Rejection::BodyTooSlow)
             }
-            // Two limits apply, `body_timeout` and the budget. A slow peer exceeds one of them.
+            // The deadline is that of `body_timeout` or that of the budget. A peer that misses
+            // either is too slow.
             HeadVerdict::Copied | HeadVerdict::Open => {
                 (after(settings.body_timeout), Rejection::BodyTooSlow)
             }
-            // Read it all the same: with its body the request can be quarantined, and `logs
+            // Read the body all the same: with its body the request can be quarantined, and `logs
             // recover` can append it if the refusal was a mistake.
             HeadVerdict::Refused(rejection) => {
                 (after(settings.body_timeout.min(REFUSED_TIMEOUT)), rejection)
             }
         };
-        // The room reserved for bodies that arrive with their heads must not be blocked by waiting.
+        // Such a permit uses room that is reserved for bodies that arrive with their heads, so it
+        // must not wait for the rest of a body.
         if room.is_of_a_push() {
             return Err(Rejection::TooManyInFlight);
         }

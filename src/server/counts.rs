@@ -17,7 +17,7 @@ use crate::server::reason::Reason;
 /// An account can subscribe this address to any number of topics: this limit and that of the
 /// owners bound the memory and the number of metric series.
 const SUBSCRIPTIONS_MAX: usize = 200;
-/// How many owners of topics are listed. Later ones are not.
+/// How many owners of topics are listed. Later owners are not listed.
 const OWNERS_MAX: usize = 50;
 /// The name under which the remaining subscriptions are counted.
 const OTHERS: &str = "other";
@@ -29,12 +29,12 @@ const OTHERS: &str = "other";
 pub struct Counts {
     /// Requests answered 201.
     pub accepted: AtomicU64,
-    /// From the whole request to the verdict on its signature, including any fetch of the
-    /// certificate.
+    /// The time from the arrival of the whole request to the verdict on its signature, including
+    /// any fetch of the certificate.
     pub verify: DurationHistogram,
-    /// From the hand-over of the entry until the journal answers.
+    /// The time from the hand-over of the entry until the journal answers.
     pub commit: DurationHistogram,
-    /// From the first byte of an accepted request to its answer.
+    /// The time from the first byte of an accepted request to its answer.
     pub answer: DurationHistogram,
     /// Our clock minus the Date of the last verified push, in seconds; [`NO_SKEW`] before the
     /// first.
@@ -72,7 +72,7 @@ pub struct SubscriptionCount {
     pub subscription: String,
     /// Notifications answered 201.
     pub accepted: u64,
-    /// When the last of them arrived, in seconds of Unix time.
+    /// When the last of these notifications arrived, in seconds of Unix time.
     pub last_second: u64,
     /// Whether the last push of this subscription was refused and none was accepted since.
     pub is_backing_off: bool,
@@ -106,7 +106,7 @@ impl Counts {
 
     /// Counts a refusal by its reason and by whether MNS signed the request.
     pub(super) fn count_refusal(&self, reason: Reason, is_signed: bool) {
-        // Apart, because strangers can raise the second one at will.
+        // Count the two separately, because strangers can raise the second count at will.
         let (signed, unsigned) = (&self.refused_signed, &self.refused_unsigned);
         let count = if is_signed { signed } else { unsigned };
         count.fetch_add(1, Ordering::Relaxed);
@@ -208,10 +208,11 @@ impl Counts {
                 .or_default();
             all
         });
-        // Look it up again, because another push may have filled the map meanwhile.
+        // Look the subscription up again, because another push may have filled the map meanwhile.
         let all = self.subscriptions.load();
         let found = find(&all, topic, subscription);
-        // One of the two is always found: entries are never removed.
+        // Either the subscription or the entry of the others is found, because entries are never
+        // removed.
         found
             .or_else(|| find(&all, OTHERS.as_bytes(), OTHERS.as_bytes()))
             .unwrap_or_default()

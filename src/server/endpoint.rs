@@ -65,8 +65,8 @@ pub struct Parts {
     pub zone: TimeZone,
 }
 
-/// Decides which requests are accepted. Each request loads it once and uses the same one to its
-/// end.
+/// Decides which requests are accepted. Each request loads the gate once and uses it to the end,
+/// whatever a reload does meanwhile.
 pub struct Gate {
     /// Verifies who sent a request.
     pub verifier: Verifier,

@@ -28,8 +28,9 @@ const HEAD_ROOM: usize = 1024;
 const ACCESS_ROOM: usize = 384;
 /// The number of attributes added to those of the notification.
 const REMARKS_MAX: usize = 3;
-const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the \
-    certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
+const KEY_HINT: &str = "MNS renews its keys now and then. If this is not such a renewal, somebody \
+    who controls the certificate's address or a TLS root can now sign pushes: see \
+    docs/design/trust.md";
 
 impl Push<'_> {
     /// Builds the entry of an accepted request: the request, its outcome and its access line. The

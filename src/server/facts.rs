@@ -61,7 +61,7 @@ impl Facts {
         }
     }
 
-    /// Whether it is answered 403 and nothing proves that MNS sent it.
+    /// Whether the request is answered 403 and nothing proves that MNS sent it.
     pub(super) fn is_of_a_stranger(&self) -> bool {
         self.status == RefusalStatus::Forbidden && self.provenance == Provenance::Unsigned
     }

@@ -4,10 +4,10 @@
 //! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A
 //! client that sends nothing, or makes us fetch a bogus certificate, uses up no slot.
 //!
-//! The bytes are divided into three shares: those of strangers, those of delayed bodies whose head
-//! MNS signed, and those of pushes. So nobody who delays a body can take the room of a push that
-//! arrives whole. Delayed bodies with a signed head do not belong to the share of pushes, because
-//! the owner of an account can hand its signed heads to anyone.
+//! The bytes are divided into three shares: for strangers, for delayed bodies whose head MNS
+//! signed, and for pushes. So nobody who delays a body can take the room of a push that arrives
+//! whole. Delayed bodies with a signed head have a share of their own, because the owner of an
+//! account can hand its signed heads to anyone.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,15 +19,15 @@ use crate::server::awaited::{Awaited, AwaitedBodies};
 const REQUESTS_MAX: usize = 4096;
 /// The most bytes of all bodies that have arrived and are not answered yet.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The part of them that requests not proved to be from MNS may use.
+/// The part of [`BYTES_MAX`] for requests that are not proved to be from MNS.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The part of them for bodies that are still to arrive after their signed head.
+/// The part of these bytes for bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
 /// a single stranger can exceed [`STRANGER_BYTES_MAX`].
 const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Whose bytes they are.
+/// The share to which bytes belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
 enum Share {
     Stranger,
@@ -40,8 +40,8 @@ enum Share {
 /// The requests and bytes in flight.
 ///
 /// All orderings are relaxed: the counts bound memory and publish nothing. Each count is exact,
-/// because it is only added to and subtracted from. A sum of several may mix values of different
-/// times.
+/// because only atomic additions and subtractions change it. A sum of several counts may mix values
+/// of different times.
 #[derive(Debug, Default)]
 pub struct InFlight {
     requests: AtomicUsize,
@@ -63,7 +63,7 @@ pub(super) struct Permit<'a> {
 
 impl InFlight {
     /// Takes a permit for a request that is not proved to be from MNS. Returns `None` if the share
-    /// of strangers or the whole is used up.
+    /// of strangers or the room for all bytes is used up.
     pub(super) fn check(&self) -> Option<Permit<'_>> {
         let fits = self.bytes() < BYTES_MAX && self.bytes_of(Share::Stranger) < STRANGER_BYTES_MAX;
         fits.then(|| self.permit(Share::Stranger))?
@@ -121,7 +121,7 @@ impl InFlight {
 }
 
 impl<'a> Permit<'a> {
-    /// Whether it uses the share of pushes.
+    /// Whether the permit uses the share of pushes.
     pub(super) fn is_of_a_push(&self) -> bool {
         self.share == Share::Push
     }
@@ -129,7 +129,8 @@ impl<'a> Permit<'a> {
     /// Moves the permit to the share of pushes, because MNS signed the head and the body arrives
     /// with it. Returns `false` if it was not in the share of strangers.
     pub(super) fn sign(&mut self) -> bool {
-        // Only then is there more room to find: `false` ends the search of the caller.
+        // Only a permit from the share of strangers gains room by this move. `false` ends the
+        // caller's search for room.
         let is_news = self.share == Share::Stranger;
         self.change(Share::Push);
         is_news
@@ -174,14 +175,14 @@ impl<'a> Permit<'a> {
     /// Counts the request among those that wait for the disk. Returns `false` if there are too
     /// many.
     pub(super) fn wait_for_disk(&mut self) -> bool {
-        // Counted even if it is one too many: a refused request drops the permit, which subtracts
-        // it again.
+        // Count the request even if it is one too many: a refused request drops the permit, which
+        // subtracts it again.
         self.requests = self.requests.saturating_add(1);
         self.of.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX
     }
 
-    /// Takes room for more bytes of the body. Returns `false` if it is full. A single request is
-    /// always admitted, whatever its size.
+    /// Takes room for more bytes of the body. Returns `false` if there is no room. A single request
+    /// is always admitted, whatever its size.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         let count = self.of.count(self.share);
         let share = count
@@ -193,8 +194,8 @@ impl<'a> Permit<'a> {
             Share::Awaited => all <= BYTES_MAX && share <= AWAITED_BYTES_MAX,
             Share::Push => all <= BYTES_MAX || share <= RESERVED_BYTES,
         };
-        // If nobody else has any bytes, admit it: otherwise a body larger than its share could
-        // never arrive, however often MNS retries it.
+        // If nobody else has any bytes, admit these: otherwise a body larger than its share could
+        // never arrive, however often MNS retries the push.
         if fits || all == own {
             self.bytes = own;
             return true;

@@ -11,17 +11,17 @@ use crate::server::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below logs.low_water. \
-    The access log has a line for each within logs.refused_bytes, unless free space is below a \
-    quarter of logs.low_water";
+    The access log still has a line for each refusal, unless logs.refused_bytes is used up or free \
+    space is below a quarter of logs.low_water";
 /// The status in the summary's access line. No answer has it, so no peer can cause a line that
 /// looks like a summary.
 const NO_STATUS: u16 = 0;
 
 impl Endpoint {
     /// Starts the next second of [`RefusedRate`](crate::server::RefusedRate), and logs how many
-    /// refusals were left out of the logs in the last one.
+    /// refusals were left out of the logs in the last second.
     pub fn log_left_out(&self) {
-        // First of all: the budgets are renewed even if nothing can be logged now.
+        // Renew the budgets first, even if nothing can be logged now.
         self.refused.begin_second();
         // The remaining space is reserved for pushes. The counts are kept, and logged once space is
         // no longer scarce.
@@ -76,7 +76,8 @@ impl Endpoint {
         }
     }
 
-    /// Deletes unproved requests from the quarantine while space is scarce, because pushes need it.
+    /// Deletes unproved requests from the quarantine while space is scarce, because pushes need the
+    /// space.
     fn give_back_room(&self) {
         if self.journal.health().space() == Space::Scarce {
             self.quarantine.give_back();

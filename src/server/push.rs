@@ -48,15 +48,15 @@ pub(super) struct Unread<'e> {
 
 /// What a head alone proves.
 ///
-/// MNS signs the head, and the Content-MD5 in it covers the body. A matching head proves that MNS
-/// signed it, which decides who may stay when room is short. It never proves a push: a copied head
-/// may have another body, so the whole request is verified again.
+/// MNS signs the head, and the Content-MD5 in it covers the body. If the signature of a head
+/// matches, MNS signed the head, and the request may stay when room is short. But a head never
+/// proves a push: a copied head may have another body, so the whole request is verified again.
 pub(super) enum HeadVerdict<'e> {
-    /// MNS signed it, and no other connection awaits its body.
+    /// MNS signed the head, and no other connection awaits its body.
     Proved(Awaited<'e>),
-    /// MNS signed it, but another connection already awaits the body of the same head.
+    /// MNS signed the head, but another connection already awaits the body of the same head.
     Copied,
-    /// Its certificate is not cached, so the signature is not checked yet.
+    /// The certificate is not cached, so the signature is not checked yet.
     Open,
     /// The request will be refused whatever its body is, unless MNS has changed its key.
     Refused(Rejection),
@@ -66,7 +66,7 @@ impl<'e> Head<'e> {
     /// Splits a request into head and body, and puts back the path prefix that a proxy removed.
     pub(super) fn of(endpoint: &'e Endpoint, arrival: Arrival, request: Request) -> Self {
         let (mut head, body) = request.into_parts();
-        // First of all, because MNS signed the path with its prefix.
+        // Do this first, because MNS signed the path with its prefix.
         head.uri = endpoint.settings.with_prefix(head.uri);
         let trace = endpoint.traces.begin(&head.headers);
         let request = http::Request::from_parts(head, Bytes::new());

@@ -1,7 +1,7 @@
 //! One row for each reason: its key, its hint, and the properties of the refusals that it names.
 //!
 //! `docs/errors.md` explains each key; a test checks that none is missing. To add a reason, add a
-//! variant to [`Rejection`] or to an error that it wraps, a row here, and a row there.
+//! variant to [`Rejection`] or to an error that it wraps, a row here, and a row on that page.
 
 #![expect(
     unnameable_types,
@@ -96,13 +96,13 @@ reasons! {
         "check this machine's clock; signing.max_clock_skew allows more",
         Untrusted(Untrusted::DateAhead(_)) => unchecked(Forbidden);
     DateTooOld, Lasting,
-        "check this machine's clock; an old request sent again, or a very late retry: \
-         signing.max_age allows more",
+        "check this machine's clock. If it is right, the request is an old one sent again, or a \
+         very late retry; a larger signing.max_age accepts both",
         Untrusted(Untrusted::DateTooOld(_)) => unchecked(Forbidden);
     ContentMd5Missing, Lasting,
-        "a proxy removed the header: let it through, since the signature covers it; if it came \
-         without one, signing.require_content_md5 = false accepts it, and then anyone may put \
-         another body under its signature",
+        "if a proxy removed the header, let the header through, because the signature covers it. \
+         If MNS sent none, signing.require_content_md5 = false accepts such pushes, but then \
+         anyone who has a signed request can send it with another body",
         Untrusted(Untrusted::ContentMd5Missing) => unchecked(Forbidden);
     ContentMd5Mismatch, Lasting,
         "a proxy changed the body, or an old request was sent again with another one",
@@ -112,9 +112,9 @@ reasons! {
          signing.extra_regions; for the emulator and push start serve with --trust",
         Untrusted(Untrusted::AddressNotAllowed(_)) => unchecked(Forbidden);
     CertificateOverBudget, Passing,
-        "a stranger makes up addresses, and MNS retries a genuine push. Name a proxy in front in \
-         server.trusted_proxies, or put the certificate in place with: mns-endpoint certificate \
-         add URL FILE",
+        "somebody makes up addresses of certificates; MNS retries a genuine push. If a proxy is in \
+         front, name it in server.trusted_proxies; or put the certificate in place with: \
+         mns-endpoint certificate add URL FILE",
         Untrusted(Untrusted::CertificateUnavailable(FetchError::OverBudget))
             => unchecked(Unavailable),
         Untrusted(Untrusted::RenewalFailed(FetchError::OverBudget)) => unsigned(Unavailable);
@@ -175,11 +175,11 @@ reasons! {
         NotForwarded(NotForwarded::Unavailable)
             => signed_if_whole(Unavailable).for_want_of_room();
     ForwardLate, Passing,
-        "it is on disk and will be forwarded; the destination was too slow to acknowledge it, and \
-         MNS retries the push",
+        "the notification is on disk and will be forwarded, but the destination was too slow to \
+         acknowledge it; MNS retries the push",
         NotForwarded(NotForwarded::Late) => signed(Unavailable);
     ForwardRefused, Passing,
-        "it is on disk, and a dead letter: the destination cannot accept it",
+        "the notification is on disk and is a dead letter: the destination cannot accept it",
         NotForwarded(NotForwarded::DeadLetter) => signed(Unavailable);
     TooManyInFlight, Passing,
         "more requests arrive than this machine can handle: MNS retries the push",
@@ -231,14 +231,14 @@ impl Reason {
 }
 
 impl Rejection {
-    /// The key under which it is logged and counted.
+    /// The key under which the refusal is logged and counted.
     #[must_use]
     pub fn reason(&self) -> Reason {
         let (reason, _) = self.row();
         reason
     }
 
-    /// Its properties besides the reason.
+    /// The properties of the refusal besides its reason.
     pub(super) fn facts(&self) -> Facts {
         let (_, facts) = self.row();
         facts

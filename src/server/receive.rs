@@ -27,8 +27,8 @@ impl Responder for Arc<Endpoint> {
     /// logged like any other.
     ///
     /// If the peer disconnects, this future is dropped. Before the hand-over to the journal nothing
-    /// has happened. After it the record is written all the same, so a retry is logged as a
-    /// duplicate and no push is lost.
+    /// has happened. After the hand-over the record is written all the same, so a retry is logged
+    /// as a duplicate and no push is lost.
     ///
     /// While the endpoint drains, each answer also closes its connection.
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
@@ -43,7 +43,8 @@ impl Responder for Arc<Endpoint> {
 }
 
 async fn answer_one(endpoint: &Endpoint, arrival: Arrival, request: Request) -> Response {
-    // Neither counted nor logged: load balancers send a health check every few seconds.
+    // A health check is neither counted nor logged, because load balancers send one every few
+    // seconds.
     if endpoint.is_health_check(&request) {
         return respond::health(endpoint.is_healthy());
     }
@@ -76,8 +77,8 @@ impl Pushed<'_> {
     /// Gives the permit back at the end.
     async fn receive(&self, mut room: Permit<'_>) -> Result<(Receipt, Forwarded), Refused<'_>> {
         let push = &self.push;
-        // Loaded once for the whole request: a reload must not have it verified by one
-        // configuration and admitted by another.
+        // Load the gate once for the whole request: a reload must not let one configuration verify
+        // the request and another one admit it.
         let gate = push.endpoint.gate.load_full();
         let verified = verify(push, &gate.verifier, &mut room).await?;
         append(push, &gate.admission, &mut room, &verified)
@@ -104,14 +105,14 @@ impl Pushed<'_> {
 }
 
 impl Unread<'_> {
-    /// Refuses it, and keeps the connection if the rest of the request can be drained.
+    /// Refuses the request, and keeps the connection if the rest of the request can be drained.
     async fn refuse(mut self) -> Response {
         self.push.count(&self.rejection, false);
         self.push.remember_refused(&self.rejection, false, None);
         if let Some(entry) = self.refusal() {
             self.push.endpoint.journal.offer(entry);
         }
-        // Logged first, because the drain waits for the peer.
+        // Log the refusal first, because the drain waits for the peer.
         let is_whole = self.drain().await;
         self.push.refused(&self.rejection, is_whole)
     }
@@ -131,8 +132,8 @@ impl Push<'_> {
             .count_refusal(rejection.reason(), is_signed);
     }
 
-    /// Builds the answer. A stranger's connection is closed after it, unless the connection has
-    /// carried an accepted push: then it may be a proxy's, which sends other pushes on it.
+    /// Builds the answer. A stranger's connection is closed after the answer, unless the connection
+    /// has carried an accepted push: it may then belong to a proxy, which sends other pushes on it.
     fn refused(&self, rejection: &Rejection, is_whole: bool) -> Response {
         let is_last =
             rejection.facts().is_of_a_stranger() && !self.arrival.connection.has_accepted();
@@ -160,8 +161,8 @@ async fn verify<'v>(
     let begun = Instant::now();
     let verdict = timeout_at(deadline, verifier.verify(&signed, push.arrival.peer.ip())).await;
     let took = begun.elapsed();
-    // Observed even if the time ran out, so that slow fetches of certificates show in the
-    // histogram.
+    // Observe the duration even if the time ran out, so that slow fetches of certificates show in
+    // the histogram.
     endpoint.counts.verify.observe(took);
     if let Some(trace) = &push.trace {
         Stage::enter(&trace.verify, begun.into_std(), took);
@@ -171,8 +172,8 @@ async fn verify<'v>(
     room.prove();
     push.continue_trace();
     endpoint.counts.note_skew(verified.skew_seconds());
-    // A signed Date proves that this machine's clock is about right. After a jump of the clock, old
-    // logs are not deleted until then.
+    // Report the signed Date, which shows whether this machine's clock is about right. After a jump
+    // of the clock, old logs are not deleted until a Date has confirmed the time.
     endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {
         push.log_key_change(change);
@@ -188,12 +189,12 @@ async fn append(
     verified: &Verified<'_>,
 ) -> Result<(Receipt, Forwarded), Rejection> {
     let endpoint = push.endpoint;
-    // Only after verification: the owner and the topic in an unverified body prove nothing.
+    // Admit only after verification: the owner and the topic in an unverified body prove nothing.
     let notification = admission.admit(verified.notification()?, push.arrival.peer.ip())?;
     push.name_trace(&notification);
     let remarks = Remarks::of(&notification, verified.timeliness());
     let entry = push.accepted(&notification, remarks);
-    // The last step that can refuse the push before its record is written.
+    // This is the last step that can refuse the push before its record is written.
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
@@ -226,8 +227,8 @@ async fn append(
     remarks
         .reasons()
         .for_each(|reason| endpoint.counts.count(reason));
-    // Counted after the last step that can fail, because only now it is certain that the answer is
-    // 201.
+    // Count the push after the last step that can fail, because only now it is certain that the
+    // answer is 201.
     endpoint
         .counts
         .note_accepted(&notification, endpoint.clock.now());

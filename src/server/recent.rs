@@ -1,8 +1,8 @@
 //! Keeps the last requests and their answers in memory for the inspector.
 //!
-//! A request is added where its answer is made, so nothing here may block: if the lock is taken,
-//! the push is left out and counted, and is still in the logs. Measured in isolation: 0.2 µs and
-//! 2,200 instructions for a push of 900 bytes, most of them for copying head and body.
+//! A request is added where its answer is made, so nothing here may block: if the lock stays taken,
+//! the request is left out here and counted, but it is still in the logs. In isolation, adding a
+//! push of 900 bytes takes 0.2 µs and 2,200 instructions, most of them for copying head and body.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
@@ -16,7 +16,7 @@ use crate::server::summary::Summary;
 /// scanners cannot push genuine ones out.
 const KEPT_MAX: usize = 10_000;
 const OTHERS_MAX: usize = 2_000;
-/// The most bytes that all kept requests use. Beyond it the oldest are dropped.
+/// The most bytes that all kept requests use. Beyond this limit the oldest requests are dropped.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often the lock is tried. Another push holds it for about 50 ns, and a reader not much
 /// longer.
@@ -27,7 +27,7 @@ const READ_AT_ONCE: usize = 64;
 /// A kept request and its number.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// Its number, from 1, in the order of the answers.
+    /// The number, from 1, in the order of the answers.
     pub seq: u64,
     /// The request.
     pub summary: Arc<Summary>,
@@ -54,7 +54,8 @@ impl Recent {
     pub(super) fn push(&self, summary: Summary) {
         let bytes = summary.bytes();
         let is_other = summary.outcome == Outcome::Other;
-        // Allocated before the lock is taken, which other pushes try for a short time only.
+        // Allocate before the lock is taken, because other pushes try the lock for a short time
+        // only.
         let summary = Arc::new(summary);
         let Some(mut ring) = self.try_lock() else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +103,7 @@ impl Recent {
     pub fn after(&self, seq: u64) -> Vec<Recorded> {
         let mut found = self.of_queue(seq, |ring| &ring.kept);
         found.append(&mut self.of_queue(seq, |ring| &ring.others));
-        // The two queues are in order, but not with each other. No number occurs twice.
+        // Each queue is in order, but the two together are not. No number occurs twice.
         found.sort_unstable_by_key(|recorded| recorded.seq);
         found
     }

@@ -14,11 +14,11 @@ use crate::server::entry::{request_id, shown};
 use crate::server::push::Push;
 use crate::server::rejection::Rejection;
 
-/// What the record and the access line of a refusal are written from.
+/// The data from which the record and the access line of a refusal are written.
 pub(super) struct RefusalDetails<'v> {
     pub(super) rejection: &'v Rejection,
     pub(super) notification: Option<&'v Notification<'v>>,
-    /// Whose budgets its record and line use.
+    /// Whether MNS signed the request, which decides whose budgets the record and the line use.
     pub(super) provenance: Provenance,
     pub(super) headers: &'v HeaderMap,
     pub(super) stamp: &'v Stamp,
@@ -62,7 +62,8 @@ impl Push<'_> {
             ..self.access_line(refusal.headers, refusal.stamp, status)
         };
         self.write_access(&line, &mut entry);
-        // Checked after it is written, because only then the length with all escapes is known.
+        // Check the budget after the line is written, because only then its length with all escapes
+        // is known.
         if !rate.admits_line(refusal.provenance, entry.access.len()) {
             entry.access.clear();
         }
@@ -128,7 +129,7 @@ impl Push<'_> {
         attributes.push(("Hint", hint.as_bytes()));
         let body = self.request.body();
         let shown = body.get(..cut(body)).unwrap_or(body);
-        // A request with such headers may be a push on a wrong path, which is worth a warning.
+        // A request with headers of MNS may be a push on a wrong path, which is worth a warning.
         let has_mns_headers = headers
             .keys()
             .any(|name| name.as_str().starts_with(header::MNS_PREFIX));

@@ -83,7 +83,7 @@ impl Pushed<'_> {
         };
         let mut entry = Entry::default();
         let mut is_logged = rate.admits(provenance, journal.health().space() < Space::Enough);
-        // Reserved before the record is written, because the record names the file.
+        // Reserve the file before the record is written, because the record names it.
         let location = self.reserve(rejection, is_logged);
         if is_logged {
             let file = location.as_ref().map(|location| quarantine.path(location));
@@ -151,7 +151,7 @@ impl Pushed<'_> {
         if refused.admits_kept_bytes(provenance, capture.len()) {
             return quarantine.keep(reserved, capture);
         }
-        // Otherwise a retry of the request would be taken for one that is stored.
+        // Give the file up: otherwise a retry of the request would be taken for one that is stored.
         quarantine.give_up(reserved);
         false
     }

@@ -14,15 +14,15 @@ use crate::quarantine::Provenance;
 /// What a refusal may write besides its body, averaged over a second, in bytes.
 const HEAD_BYTES: u64 = 16 * 1024;
 
-/// What the refusals of strangers may write in a second. Refusals of signed requests have the same
-/// limits again.
+/// What the refusals of strangers may write in a second. The same limits apply, separately, to
+/// refusals of signed requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusedLimits {
-    /// How many are logged in full; `None` for no limit.
+    /// How many refusals are logged in full; `None` for no limit.
     pub records: Option<u64>,
     /// How many bytes of each body are logged.
     pub body_bytes: usize,
-    /// The bytes of their access lines; `None` for no limit.
+    /// How many bytes their access lines have; `None` for no limit.
     pub line_bytes: Option<u64>,
 }
 
@@ -81,7 +81,8 @@ impl RefusedRate {
         self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether a record of this size may be logged as well. Counts it as left out if not.
+    /// Whether the record of an admitted refusal, which has this size, may be logged. Counts it as
+    /// left out if not.
     pub(super) fn admits_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
         let is_admitted = spend(
             &self.spent(provenance).record_bytes,
@@ -143,9 +144,8 @@ impl RefusedRate {
     }
 }
 
-/// Takes `amount` from a budget, and returns whether the budget was not yet used up before. A
-/// record that starts within the budget is written whole, so each second may exceed it by one
-/// record.
+/// Takes `amount` from a budget, and returns whether the budget had anything left before. A record
+/// that starts within the budget is written whole, so each second may exceed it by one record.
 fn spend<T: TryInto<u64>>(spent: &AtomicU64, amount: T, max: Option<u64>) -> bool {
     let before = spent.fetch_add(amount.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     max.is_none_or(|max| before < max)

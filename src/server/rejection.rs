@@ -10,49 +10,49 @@ use crate::trust::{NotAdmitted, Untrusted};
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// It is not proved that MNS sent it.
+    /// It is not proved that MNS sent the request.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// It is genuine but not meant for us.
+    /// The push is genuine but not meant for us.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
-    /// Its body is no notification.
+    /// The body is not a notification.
     #[error(transparent)]
     Invalid(#[from] InvalidNotification),
-    /// The journal cannot store it now.
+    /// The journal cannot store the notification now.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A destination that the 201 depends on does not take it now.
+    /// A destination that the 201 depends on does not accept the notification now.
     #[error(transparent)]
     NotForwarded(#[from] NotForwarded),
     /// Too many requests or bytes are in flight.
     #[error("too many requests are in flight")]
     TooManyInFlight,
-    /// It was not verified within the budget.
+    /// The request was not verified within the budget.
     #[error("the time for one request ran out")]
     OutOfTime,
-    /// Its path is not served.
+    /// The path is not served.
     #[error("the path is not one of server.paths")]
     PathNotServed,
-    /// Its method is not POST.
+    /// The method is not POST.
     #[error("the method is not POST")]
     MethodNotAllowed,
-    /// It has a Content-Encoding, which MNS never sends.
+    /// The request has a Content-Encoding, which MNS never sends.
     #[error("the body has a Content-Encoding")]
     ContentEncoding,
-    /// Its body exceeds `server.max_body`.
+    /// The body exceeds `server.max_body`.
     #[error("the body is larger than server.max_body")]
     BodyTooLarge,
-    /// Its body did not arrive in time.
+    /// The body did not arrive in time.
     #[error("the body did not arrive within server.body_timeout")]
     BodyTooSlow,
-    /// Its body ended early, or has broken chunks.
+    /// The body ended early, or has broken chunks.
     #[error("the body is incomplete")]
     BodyBroken,
 }
 
 impl Rejection {
-    /// Whether its notification is on disk although it gets no 201.
+    /// Whether the notification is on disk although the push gets no 201.
     pub(super) fn is_on_disk(&self) -> bool {
         matches!(
             self,

@@ -37,7 +37,8 @@ impl Push<'_> {
         self.remember(outcome, (STATUS_CREATED, reason), true, Some(notification));
     }
 
-    /// Stores a refused request. `is_signed` if it was read whole and MNS signed it.
+    /// Stores a refused request. `is_signed` means that the request was read whole and that MNS
+    /// signed it.
     pub(super) fn remember_refused(
         &self,
         rejection: &Rejection,
@@ -51,7 +52,8 @@ impl Push<'_> {
                 .any(|name| name.as_str().starts_with(header::MNS_PREFIX))
         };
         let outcome = match rejection {
-            // Scanners and browsers: they have a queue of their own, so that they evict no push.
+            // Scanners and browsers send such requests. They have a queue of their own, so that
+            // they evict no push.
             Rejection::PathNotServed | Rejection::MethodNotAllowed if !has_mns_headers() => {
                 Outcome::Other
             }

@@ -26,7 +26,7 @@ pub(super) fn refused(rejection: &Rejection, is_whole: bool) -> Response {
         response.headers_mut().insert(name, value);
     }
     if !is_whole {
-        // Announced (RFC 9112, 9.6), so that MNS sends no further push on this connection.
+        // Announce the close (RFC 9112, 9.6), so that MNS sends no further push on this connection.
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));

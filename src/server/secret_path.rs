@@ -1,8 +1,8 @@
 //! A path that only MNS and the operator know.
 //!
 //! The path is part of what MNS signs, and over TLS only MNS learns it, so someone who has stolen
-//! the signing key still has no path to post to. It is therefore compared in constant time and
-//! hidden in every output.
+//! the signing key still has no path to post to. The path is therefore compared in constant time
+//! and hidden in every output.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +19,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 use crate::bounded;
 use crate::disk::{NotReplaced, Replace, Unwritable, parent};
 
-/// Precedes the segment.
+/// Precedes the secret segment of the path.
 const PREFIX: &str = "/n/";
 /// Replaces the segment in every output.
 const HIDDEN: &str = "***";
@@ -42,18 +42,18 @@ pub struct SecretPath {
     segments: Vec<String>,
 }
 
-/// The file of the secret path cannot be used. Each message says what to do.
+/// Why the file of the secret path cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPathError {
-    /// It cannot be read, or it is missing and cannot be created.
+    /// The file cannot be read, or it is missing and cannot be created.
     #[error("cannot {} {}, which server.secret_path_file names: {}; \
         {}", .0.doing, .0.path.display(), .0.cause, .0.fix)]
     Unusable(Unwritable),
-    /// A line of it is not a valid segment.
+    /// A line of the file is not a valid segment.
     #[error(
-        "{}, which server.secret_path_file names: line {line} is no segment of {SEGMENT_BYTES_MIN} \
-         to {SEGMENT_BYTES_MAX} letters, digits, - and _; delete the file and the next start makes \
-         one", path.display()
+        "{}, which server.secret_path_file names: line {line} is not a segment of \
+         {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} letters, digits, - and _; if you delete the \
+         file, the next start makes a new one", path.display()
     )]
     Malformed {
         /// The file.
@@ -61,7 +61,7 @@ pub enum SecretPathError {
         /// The line, from 1.
         line: usize,
     },
-    /// It has no segment, or too many.
+    /// The file has no segment, or too many.
     #[error(
         "{}, which server.secret_path_file names, holds {count} segments: it needs the current \
          one, and may have the previous one below it", path.display()
@@ -159,8 +159,8 @@ impl SecretPath {
         self.segments.len()
     }
 
-    /// Whether a path is served. The time this takes depends on its length and on nothing else in
-    /// it.
+    /// Whether a path is served. The time that this takes depends on the length of the path, but
+    /// not on its content.
     pub(super) fn serves(&self, path: &str) -> bool {
         // The prefix is not secret, so it may be compared in variable time.
         let Some(asked) = path.strip_prefix(PREFIX) else {
@@ -245,7 +245,7 @@ fn make(file: &Path, segment: &str) -> io::Result<()> {
         draft: &draft,
         mode: 0o600,
     };
-    // Synced, because an address that was given to MNS must survive a power failure.
+    // The file is synced, because an address that was given to MNS must survive a power failure.
     replace
         .make_new(format!("{segment}\n").as_bytes())
         .map_err(|NotReplaced { cause, .. }| cause)
@@ -304,9 +304,9 @@ mod tests {
         for (text, problem) in [
             ("", "holds 0 segments"),
             (&format!("{ONE}\n{TWO}\n{ONE}"), "holds 3 segments"),
-            ("short", "line 1 is no segment"),
-            (&format!("{ONE}\n{ONE}/x"), "line 2 is no segment"),
-            (&ONE.repeat(6), "line 1 is no segment"),
+            ("short", "line 1 is not a segment"),
+            (&format!("{ONE}\n{ONE}/x"), "line 2 is not a segment"),
+            (&ONE.repeat(6), "line 1 is not a segment"),
         ] {
             assert!(
                 parse(text).unwrap_err().to_string().contains(problem),

@@ -23,7 +23,7 @@ pub struct Settings {
     pub health_path: Option<String>,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
-    /// From the end of the head to the end of the body.
+    /// The longest time from the end of the head to the end of the body.
     pub body_timeout: Duration,
     /// The form of both logs.
     pub format: Format,
@@ -97,19 +97,19 @@ impl Settings {
     /// # Errors
     /// The first [`Rejection`] found.
     pub fn check_head<B>(&self, request: &http::Request<B>) -> Result<(), Rejection> {
-        // The path first: a stranger who does not know it learns nothing else.
+        // Check the path first: a stranger who does not know it learns nothing else.
         if !self.serves(request.uri().path()) {
             return Err(Rejection::PathNotServed);
         }
         if request.method() != Method::POST {
             return Err(Rejection::MethodNotAllowed);
         }
-        // MNS never sends one. A proxy that compresses the body changes what was signed.
+        // MNS never sends this header. A proxy that compresses the body changes what was signed.
         if request.headers().contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
-        // An announced length is refused before anything is read. A body without one is limited
-        // while it is read.
+        // An announced length is refused before anything is read. A body without an announced
+        // length is limited while it is read.
         let announced = request
             .headers()
             .get(CONTENT_LENGTH)

@@ -88,8 +88,8 @@ impl RefusalStatus {
         }
     }
 
-    /// The level of the record. A stranger on a wrong path is not worth a warning; a push of MNS
-    /// is.
+    /// The level of the record. A stranger's request for a wrong path is not worth a warning, but a
+    /// push of MNS for a wrong path is.
     pub(super) fn level(self, has_mns_headers: bool) -> Level {
         match self {
             Self::NotFound | Self::MethodNotAllowed if !has_mns_headers => Level::Info,

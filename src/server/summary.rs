@@ -9,28 +9,28 @@ use crate::server::reason::Reason;
 /// A request and its answer.
 #[derive(Debug)]
 pub struct Summary {
-    /// When its first byte arrived.
+    /// When the first byte of the request arrived.
     pub came: SystemTime,
-    /// The kind of its outcome.
+    /// The kind of outcome.
     pub outcome: Outcome,
     /// The status of the answer.
     pub status: u16,
-    /// Why it was refused, or what is unusual about it.
+    /// Why the request was refused, or what is unusual about it.
     pub reason: Option<Reason>,
-    /// Whether MNS signed it, as far as that was checked.
+    /// Whether MNS signed the request, as far as that was checked.
     pub is_signed: bool,
-    /// From its first byte to its answer.
+    /// The time from the first byte of the request to its answer.
     pub took: Duration,
-    /// Who sent it.
+    /// The address of the sender.
     pub peer: SocketAddr,
     /// The length of its body, in bytes; 0 if it was not read.
     pub body_bytes: usize,
-    /// What it says, if it was verified.
+    /// The contents of the notification, if the request was verified.
     pub said: Option<Said>,
     /// The request with the path prefix that a proxy removed: request line, headers with names in
     /// lower case, an empty line, body. A body that is too large to keep is left out.
     pub request: Box<[u8]>,
-    /// The offset of the body in it.
+    /// The offset of the body in `request`.
     pub body_at: usize,
 }
 
@@ -40,7 +40,7 @@ pub struct Said {
     /// The topic, the subscription, the tag, the message id and the beginning of the message,
     /// concatenated.
     pub(super) text: Box<[u8]>,
-    /// The end offset of each of the five.
+    /// The end offsets of these five parts.
     pub(super) ends: [u32; 5],
     /// The length of the message, in bytes.
     pub message_bytes: usize,
@@ -102,7 +102,7 @@ impl Summary {
         (body.len() == self.body_bytes).then_some(body)
     }
 
-    /// The memory that it uses, in bytes.
+    /// The memory that the summary uses, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let said = self.said.as_ref().map_or(0, |said| said.text.len());
         size_of::<Self>()

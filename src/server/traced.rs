@@ -18,8 +18,8 @@ impl Push<'_> {
         trace.subject.set(subject).ok();
     }
 
-    /// Makes the trace, if there is one, continue the trace that the sender named. That one is
-    /// trusted from here on.
+    /// Makes the trace, if there is one, continue the trace that the sender named. The sender's
+    /// trace is trusted from here on.
     pub(super) fn continue_trace(&self) {
         if let Some(trace) = &self.trace {
             trace.trust_parent();

@@ -325,7 +325,10 @@ fn check_prints_the_complete_address_on_demand_only() {
 #[test]
 fn a_file_without_a_secret_prevents_the_start() {
     let dir = tempfile::tempdir().unwrap();
-    for (text, told) in [("short", "line 1 is no segment"), ("", "holds 0 segments")] {
+    for (text, told) in [
+        ("short", "line 1 is not a segment"),
+        ("", "holds 0 segments"),
+    ] {
         fs::write(dir.path().join("path"), text).unwrap();
         let serve = [
             "serve",

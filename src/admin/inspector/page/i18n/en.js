@@ -209,12 +209,12 @@ export default {
     ],
     date_too_old: [
       'Signed too long ago',
-      'Check this machine’s clock. An old request sent again, or a very late retry: '
-        + 'signing.max_age allows more.',
+      'Check this machine’s clock. If it is right, the request is an old one sent again, or a '
+        + 'very late retry; a larger signing.max_age accepts both.',
     ],
     content_md5_missing: [
       'Content-MD5 is missing',
-      'A proxy removed the header: let it through, since the signature covers it.',
+      'If a proxy removed the header, let the header through: the signature covers it.',
     ],
     content_md5_mismatch: [
       'Content-MD5 does not match the body',
@@ -227,8 +227,9 @@ export default {
     ],
     certificate_over_budget: [
       'Too many unknown certificates',
-      'A stranger makes up addresses. Name a proxy in front in server.trusted_proxies, or '
-        + 'put the certificate in place with mns-endpoint certificate add.',
+      'Somebody makes up addresses of certificates. If a proxy is in front, name it in '
+        + 'server.trusted_proxies; or put the certificate in place with mns-endpoint '
+        + 'certificate add.',
     ],
     certificate_unavailable: [
       'Could not obtain the signing certificate',
@@ -300,11 +301,11 @@ export default {
     ],
     forward_late: [
       'The destination was too slow',
-      'It is on disk and will be forwarded. MNS sends the push again.',
+      'The notification is on disk and will be forwarded. MNS sends the push again.',
     ],
     forward_refused: [
       'The destination cannot take it',
-      'It is on disk, and a dead letter.',
+      'The notification is on disk and is a dead letter.',
     ],
     journal_failed: [
       'The disk failed a sync',
