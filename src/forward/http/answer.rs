@@ -15,13 +15,13 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(250);
 /// The part of an answer that says what becomes of a notification.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// How long it asks to wait.
+    /// How long the service asks us to wait.
     pub(super) retry_after: Option<Duration>,
     /// The target of a redirect, or the beginning of the body.
     pub(super) said: String,
 }
 
-/// Reads an answer. The body of a success is not looked at.
+/// Decides what an answer means. The body of a success does not matter.
 pub(super) fn meaning(answer: &Answer) -> Result<Delivered, Failure> {
     let Answer {
         status,
@@ -43,7 +43,7 @@ pub(super) fn meaning(answer: &Answer) -> Result<Delivered, Failure> {
         // Standard Webhooks: with 410 a receiver asks the sender to stop.
         StatusCode::GONE => Failure::Gone { detail },
         StatusCode::TOO_MANY_REQUESTS => retry(Reason::Throttled, detail),
-        // Without a time to wait it is a failure like others, usually of a proxy in front of the
+        // A 503 without a time to wait is a failure like others, usually of a proxy in front of the
         // service.
         StatusCode::SERVICE_UNAVAILABLE if after.is_some() => retry(Reason::Throttled, detail),
         status if status.is_redirection() => retry(Reason::Redirected, detail),
@@ -54,7 +54,8 @@ pub(super) fn meaning(answer: &Answer) -> Result<Delivered, Failure> {
             after,
             detail,
         },
-        // 5xx, and statuses that HTTP does not define. None blames the notification.
+        // These are 5xx and statuses that HTTP does not define. None of them blames the
+        // notification.
         _ => retry(Reason::ServerError, detail),
     })
 }

@@ -1,5 +1,5 @@
-//! What requests are made with at the moment: the files are read again while it is used, so that
-//! one that is replaced counts without a restart.
+//! The secrets and certificates that requests use now. Their files are read again while requests
+//! are sent, so that a replaced file counts without a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::forward::http::loaded::Loaded;
 /// How old the contents of the files may be when a request uses them.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
-/// What requests are made with at present.
+/// The secrets and certificates that requests use now.
 pub(super) struct Current {
     files: Files,
     state: Mutex<State>,
@@ -25,12 +25,12 @@ struct State {
     loaded: Arc<Loaded>,
     contents: Arc<Contents>,
     read: Instant,
-    /// Why the present contents of the files are not used.
+    /// Why the contents that the files have now are not used.
     problem: Option<InvalidFile>,
 }
 
 impl Current {
-    /// Reads the files. It may wait for the disk.
+    /// Reads the files. May block on the disk.
     ///
     /// # Errors
     /// [`InvalidFile`]
@@ -48,14 +48,15 @@ impl Current {
         })
     }
 
-    /// Returns what to make a request with. If the files have become invalid, their last valid
-    /// contents remain in use, because somebody may be in the middle of replacing them.
+    /// Returns what a request needs. If the files have become invalid, their last valid contents
+    /// stay in use, because somebody may be in the middle of replacing them.
     pub(super) async fn get(&self) -> Arc<Loaded> {
-        // Held while the files are read: other requests wait for the result instead of reading too.
+        // Hold the lock while the files are read: other requests then wait for the result instead
+        // of reading too.
         let mut state = self.state.lock().await;
         if state.read.elapsed() >= READ_EVERY {
             let problem = self.read_again(&mut state).await.err();
-            // Logged when the problem changes, not once a second.
+            // Log the problem when it changes, and not once a second.
             if let Some(new) = &problem
                 && state.problem != problem
             {
@@ -67,7 +68,8 @@ impl Current {
                     what it held before counts"
                 );
             }
-            // After a failure too, so that invalid files are read no more often than valid ones.
+            // Store the time after a failure too, so that invalid files are read no more often than
+            // valid ones.
             (state.problem, state.read) = (problem, Instant::now());
         }
         state.loaded.clone()
@@ -84,7 +86,7 @@ impl Current {
             let loaded = Loaded::new(&files, &contents)?;
             Ok(Some((Arc::new(loaded), Arc::new(contents))))
         });
-        // If it panicked, the runtime has reported it.
+        // If the reading panicked, the runtime has reported it.
         if let Some(read) = read.await.unwrap_or(Ok(None))? {
             (state.loaded, state.contents) = read;
             let destination = &self.files.destination;

@@ -1,5 +1,4 @@
-//! Whether a service can be forwarded to as its table says, as far as can be seen without a request
-//! to it.
+//! Checks the table of a service as far as possible without sending it a request.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::forward::{HttpOptions, Observation, Weight};
 /// How long the look-up of a name may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads the files of a destination of this name and looks at its address. Sends nothing.
+/// Reads the files of a destination and checks its address. Sends nothing.
 #[must_use]
 pub fn look_at_http(destination: &str, options: &HttpOptions) -> Vec<Observation> {
     let warning = |key, text: String| Observation {
@@ -53,7 +52,7 @@ pub fn look_at_http(destination: &str, options: &HttpOptions) -> Vec<Observation
     seen
 }
 
-/// The same, and whether the name of the service has an address.
+/// Like [`look_at_http`], and also looks up the host name of the service.
 pub async fn examine_http(destination: &str, options: &HttpOptions) -> Vec<Observation> {
     let mut seen = look_at_http(destination, options);
     let uri: Uri = options.url.parse().unwrap_or_default();
@@ -77,7 +76,7 @@ pub async fn examine_http(destination: &str, options: &HttpOptions) -> Vec<Obser
     seen
 }
 
-/// Whether it leaves this machine without TLS.
+/// Whether requests leave this machine without TLS.
 fn is_plain(url: &str) -> bool {
     let uri: Uri = url.parse().unwrap_or_default();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);

@@ -1,4 +1,4 @@
-//! The files that the table of a destination names, and what was in them.
+//! The files that the table of a destination names, and their contents.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(super) struct Files {
     pub(super) options: HttpOptions,
 }
 
-/// Their contents. Equal contents make the same signatures and connections.
+/// The contents of the files. Equal contents lead to equal signatures and connections.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) secrets: Vec<Vec<u8>>,
@@ -36,12 +36,12 @@ pub struct InvalidFile {
     pub key: &'static str,
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub problem: String,
 }
 
 impl Files {
-    /// Reads them. It may wait for the disk.
+    /// Reads the files. May block on the disk.
     pub(super) fn read(&self) -> Result<Contents, InvalidFile> {
         let HttpOptions {
             secret_files, tls, ..

@@ -1,4 +1,4 @@
-//! What requests are made with: the secrets, and a client with the certificates.
+//! The parsed contents of the files: the secrets, and a client with the certificates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::report::Report;
 use crate::roots::{Trust, tls_client_trusting};
 use crate::tls_error;
 
-/// How long an idle connection is kept. Many servers close theirs after 5 s, and a request that is
-/// sent at the same time gets no answer.
+/// How long an idle connection is kept. Many servers close an idle connection after 5 s, and a
+/// request that is sent at that instant gets no answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What requests are made with.
+/// The secrets and the client that requests use.
 pub(super) struct Loaded {
     pub(super) secrets: Vec<Secret>,
     pub(super) client: Client,
@@ -28,8 +28,8 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Builds it from the contents of the files. May block on the disk, to read the root
-    /// certificates of this machine.
+    /// Parses the contents of the files. May block on the disk, to read the root certificates of
+    /// this machine.
     pub(super) fn new(files: &Files, contents: &Contents) -> Result<Self, InvalidFile> {
         let secrets = files.options.secret_files.iter().zip(&contents.secrets);
         let secrets = secrets.map(|(path, bytes)| {
@@ -55,9 +55,9 @@ fn client(files: &Files, contents: &Contents) -> Result<Client, InvalidFile> {
     let options = &files.options;
     let client = Client::builder()
         .tls_backend_preconfigured(tls(files, contents)?)
-        // From the connect to the end of the answer's body.
+        // This covers the time from the connect to the end of the answer's body.
         .timeout(options.timeout)
-        // What is signed is meant for this service, and must not be sent to another one.
+        // A signed request is meant for this service, and must not be sent to another one.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .pool_idle_timeout(IDLE_TIMEOUT)

@@ -1,7 +1,7 @@
 //! A service that takes POST requests as a destination, with the signature of Standard Webhooks.
 //!
-//! Each notification is a request of its own. Redirects are not followed and the proxy of the
-//! environment is not used. Only the beginning of an answer is read, to explain a failure.
+//! Each notification is sent in a request of its own. Redirects are not followed and the proxy of
+//! the environment is not used. Only the beginning of an answer is read, to explain a failure.
 
 mod answer;
 mod current;

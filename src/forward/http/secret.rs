@@ -1,4 +1,4 @@
-//! A secret that requests are signed with, written as Standard Webhooks has it: base64, with or
+//! A secret with which requests are signed, in the form of Standard Webhooks: base64, with or
 //! without `whsec_` before it.
 
 use base64::Engine as _;
@@ -10,10 +10,10 @@ use sha2::Sha256;
 
 /// Precedes the base64.
 const PREFIX: &str = "whsec_";
-/// The shortest key, in bytes. A key that can be guessed proves nothing, and an empty file would be
-/// an empty key.
+/// The shortest key, in bytes. A key that can be guessed proves nothing, and without a minimum an
+/// empty file would be a key.
 const KEY_BYTES_MIN: usize = 16;
-/// Base64 without padding is accepted too, as receivers do.
+/// Accepts base64 without padding too, as receivers do.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -24,19 +24,19 @@ pub(super) struct Secret {
     key: Vec<u8>,
 }
 
-/// Why a text is not a secret. It does not contain the text.
+/// Why a text is not a secret. The error does not contain the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidSecret {
-    /// It is something else.
+    /// The text is not base64.
     #[error("it is not base64, with or without {PREFIX} before it")]
     NotBase64,
-    /// It can be guessed.
+    /// The key is so short that it can be guessed.
     #[error("its key has {0} bytes, and at least {KEY_BYTES_MIN} are needed")]
     Short(usize),
 }
 
 impl Secret {
-    /// Reads a secret. White space around it does not count.
+    /// Reads a secret. Ignores white space around it.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidSecret> {
         // A file that `echo` or an editor wrote ends in a line feed.
         let text = text.trim();
@@ -49,11 +49,11 @@ impl Secret {
         Ok(Self { key })
     }
 
-    /// The signature of a request: of its id, its time and its body.
+    /// The signature of a request, which covers its id, its time and its body.
     pub(super) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
-        // Unambiguous, because neither the encoded id nor the time has a dot.
+        // The concatenation is unambiguous, because neither the encoded id nor the time has a dot.
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
@@ -65,7 +65,7 @@ impl Secret {
 mod tests {
     use super::*;
 
-    /// Made with the library of Standard Webhooks for Python.
+    /// The expected signature was made with the library of Standard Webhooks for Python.
     #[test]
     fn a_signature_is_that_of_standard_webhooks() {
         let sign = |text: &str| {

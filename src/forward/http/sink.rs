@@ -20,13 +20,14 @@ use crate::forward::{Body, Delivered, Failure, HttpOptions, Outgoing, Reason, Se
 use crate::report::Report;
 use crate::tls_error;
 
-/// How many requests are in flight at once, each on its own connection. Less than a window, so that
-/// a service that is back after an outage does not get everything at once.
+/// How many requests are in flight at once, each on its own connection. This is less than the
+/// window of notifications in flight, so that a service that is back after an outage does not get
+/// all of them at once.
 const REQUESTS_MAX: usize = 64;
 /// How much of an answer is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
-/// How long to wait for the rest of an answer whose status is known. The connection can be reused
-/// only after the end of the answer.
+/// How long to wait for the rest of an answer once its status has arrived. The connection can be
+/// reused only after the end of the answer.
 const REST_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A service that takes POST requests.
@@ -37,12 +38,12 @@ pub struct HttpSink {
     clock: Arc<dyn Clock>,
     current: Current,
     requests: Semaphore,
-    /// Until when the service asked for no requests.
+    /// The time until which the service wants no requests.
     paused_until: Mutex<Option<Instant>>,
 }
 
 impl HttpSink {
-    /// Reads the files, and sends nothing. `endpoint` is the replica's name in what is sent.
+    /// Reads the files, and sends nothing. `endpoint` is the name of this replica in the requests.
     ///
     /// # Errors
     /// [`InvalidFile`]
@@ -69,8 +70,8 @@ impl HttpSink {
 
     fn request(&self, outgoing: &Outgoing, loaded: &Loaded) -> reqwest::Result<Request> {
         let (id, body) = (identity(outgoing), body(outgoing, self.body));
-        // The time of this attempt and not of the first one: receivers refuse a timestamp that is
-        // off by five minutes.
+        // Take the time of this attempt and not of the first one: receivers refuse a timestamp that
+        // is off by five minutes.
         let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
         let timestamp = since.map_or(0, |since| since.as_secs()).to_string();
         let signatures = loaded.secrets.iter();
@@ -86,14 +87,14 @@ impl HttpSink {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp);
         if !signatures.is_empty() {
-            // One for each secret. A receiver accepts the request if one of them matches, so a
-            // secret can be replaced without a gap.
+            // Send one signature for each secret. A receiver accepts the request if one of them
+            // matches, so a secret can be replaced without a gap.
             request = request.header("webhook-signature", signatures.join(" "));
         }
         request.body(body).build()
     }
 
-    /// How long the service still asks for no requests.
+    /// How much longer the service wants no requests. `None` if it accepts them.
     fn pause(&self) -> Option<Duration> {
         let until = (*self
             .paused_until
@@ -103,7 +104,8 @@ impl HttpSink {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Stops all requests for this time, whichever notification the service answered that way.
+    /// Stops all requests for this time, and not only those with the notification that the service
+    /// answered.
     fn pause_for(&self, wait: Duration) {
         let until = Instant::now().checked_add(wait);
         let mut paused = self
@@ -134,7 +136,7 @@ impl HttpSink {
         }
     }
 
-    /// Why there is no answer.
+    /// The failure of a request that got no answer.
     fn unanswered(&self, error: &reqwest::Error) -> Failure {
         let trust = "name the file with the certificate of its CA in `ca`";
         let of_tls = tls_error::with_peer(error, &self.options.url, trust);
@@ -159,12 +161,13 @@ impl HttpSink {
 
 impl Sink for HttpSink {
     async fn send(&self, outgoing: &Outgoing) -> Result<Delivered, Failure> {
-        // It fails only after `close`.
+        // `acquire` fails only after `close`.
         let Ok(_request) = self.requests.acquire().await else {
             let (reason, detail) = (Reason::Disconnected, "closed".to_owned());
             return Err(Failure::Down { reason, detail });
         };
-        // After the permit, because a pause may have begun while this waited for it.
+        // Check for a pause after the permit was acquired, because one may have begun during the
+        // wait for the permit.
         if let Some(left) = self.pause() {
             return Err(Failure::Retry {
                 reason: Reason::Throttled,
@@ -200,8 +203,8 @@ impl Sink for HttpSink {
     }
 }
 
-/// The beginning of an answer's body. What is cut off or late is left out, because only the status
-/// decides.
+/// The beginning of an answer's body. The rest may be missing if it is long or late, because only
+/// the status decides.
 async fn beginning(response: &mut Response) -> Vec<u8> {
     let mut beginning = Vec::new();
     let read = async {

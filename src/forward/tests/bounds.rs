@@ -1,4 +1,4 @@
-//! What happens at the bounds of a backlog, and what is kept for a destination.
+//! What happens when a backlog reaches its bound, and which files are kept for a destination.
 
 use std::fs;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use crate::forward::tests::support::{Act, FakeSink, Log, all, settings, unsynced
 use crate::forward::{Settings, WhenFull};
 use crate::journal;
 
-/// Some five hundred bytes each.
+/// The number of messages, each of about five hundred bytes in the log.
 const MESSAGES: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

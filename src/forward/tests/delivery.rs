@@ -1,4 +1,4 @@
-//! What is delivered, whatever a destination does.
+//! Notifications are delivered in order and none is lost, whatever a destination does.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +55,7 @@ async fn what_is_accepted_is_sent_once_in_order_and_the_cursor_ends_behind_it() 
         (counts.sequence, counts.delivered, counts.gaps),
         (37, 37, 0)
     );
-    // The next start continues after it.
+    // The next start continues after the cursor.
     let forwarder = log.start(one.clone(), &sink);
     log.accept(41..=41).await;
     until("the next is delivered", || sink.0.ids().len() == 38).await;
@@ -89,7 +89,7 @@ async fn no_cursor_is_ahead_of_its_sink_and_nothing_is_skipped_whatever_happens(
     const MESSAGES: u64 = 400;
     for seed in 1..=3 {
         let rotates = journal::Settings {
-            // Small, so that the cursor has to follow the log across rotated files.
+            // The limit is small, so that the cursor has to follow the log across rotated files.
             rotate_bytes: Some(20_000),
             ..unsynced()
         };
@@ -105,7 +105,7 @@ async fn no_cursor_is_ahead_of_its_sink_and_nothing_is_skipped_whatever_happens(
         });
         let settings = settings();
         let mut forwarder = log.start(settings.clone(), &sink);
-        // A seed of its own, so that the time of a kill does not depend on the answers.
+        // The kills have a seed of their own, so that their times do not depend on the answers.
         let mut roll = dice(seed + 100);
         for first in (1..=MESSAGES).step_by(20) {
             log.accept(first..first + 20).await;
@@ -232,7 +232,7 @@ async fn a_destination_that_is_gone_stops_its_forwarder_and_nothing_is_lost() {
         sink.0.is_closed.load(Ordering::Relaxed)
     })
     .await;
-    // What arrives before the next start is kept for it, however old it becomes.
+    // Records that arrive before the next start are kept for it, however old they become.
     log.accept(4..=20).await;
     let first = log.names().rotated(journal::Log::Endpoint, 1);
     age(&first);
@@ -334,7 +334,7 @@ async fn a_log_that_ends_before_the_cursor_is_followed_from_its_end_on() {
         until("it is delivered", || sink.0.ids() == all(1..=id)).await;
     }
     forwarder.stop().await;
-    // A power cut takes what was not synced.
+    // A power cut loses what was not synced.
     log.journal.close().await.unwrap();
     let Log { dir, journal, .. } = log;
     drop(journal);

@@ -1,5 +1,5 @@
-//! Forwarders over a real journal on a real disk, with a sink that loses, delays, reorders and
-//! doubles answers, refuses, and is away; and with a process that is killed in between.
+//! Tests of forwarders over a real journal on a real disk. The sink loses, delays, reorders and
+//! doubles answers, refuses, or is away, and the process is killed in between.
 
 #![expect(
     clippy::arithmetic_side_effects,

@@ -1,4 +1,4 @@
-//! A journal on a real disk, and a destination that does what a test says.
+//! A journal on a real disk, and a scripted destination.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,9 +42,10 @@ pub(in crate::forward) enum Act {
 
 type Acts = Box<dyn FnMut(&Outgoing) -> Act + Send>;
 
-/// What the destination has, and what it does next. It outlives the process that forwards.
+/// The notifications that a scripted destination has stored, and what it does next. It outlives the
+/// process that forwards.
 pub(in crate::forward) struct Fake {
-    /// By message id, how often it was stored.
+    /// How often each message was stored, by its id.
     pub(in crate::forward) stored: Mutex<BTreeMap<String, usize>>,
     /// The sequence numbers, in the order of arrival.
     pub(in crate::forward) order: Mutex<Vec<u64>>,
@@ -230,7 +231,8 @@ impl Log {
     pub(in crate::forward) async fn kill(&self, forwarder: Forwarder) {
         forwarder.kill().await;
         until("no step of the killed one writes", || {
-            // Its jobs run to their end on other threads, each with a clone of the disk.
+            // The jobs of the killed forwarder run to their end on other threads, each with a clone
+            // of the disk.
             Arc::strong_count(&self.disk) == 1
         })
         .await;
@@ -291,7 +293,8 @@ pub(in crate::forward) fn all(ids: impl IntoIterator<Item = u64>) -> BTreeSet<St
     ids.into_iter().map(|id| format!("M{id}")).collect()
 }
 
-/// Waits for what another task does; polls, since files and counters cannot be awaited.
+/// Waits until a condition holds that another task brings about. Polls, because files and counters
+/// cannot be awaited.
 pub(in crate::forward) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waited = timeout(Duration::from_secs(60), async {
         while !is_so() {
