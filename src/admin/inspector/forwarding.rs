@@ -1,5 +1,5 @@
-//! The destinations of accepted notifications, as they are at this moment: read from what their
-//! forwarders count anyway, when a page asks.
+//! The current state of the destinations of accepted notifications, read from the counters of their
+//! forwarders when a page asks for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -11,7 +11,8 @@ use crate::admin::inspector::row::Rows;
 use crate::forward::{Ack, Destination, Gap, Reason, Settings, Trouble, Vitals, WhenFull};
 use crate::journal::RecordTime;
 
-/// The reason of a forwarder that has ended without one: a step of it panicked.
+/// The reason that is shown for a forwarder that ended without a reason of its own, because one of
+/// its steps panicked.
 const PANICKED: &str = "panicked";
 
 /// `GET /api/forwarding`.
@@ -66,8 +67,8 @@ fn configured(settings: &Settings) -> Value {
     })
 }
 
-/// An address without its query, which may have a key in it. The configuration takes no address
-/// with a user.
+/// An address without its query, which may have a key in it. The configuration does not accept an
+/// address with a user.
 fn without_secrets(url: &str) -> String {
     match url.split_once('?') {
         Some((address, _)) => format!("{address}?***"),
@@ -75,7 +76,8 @@ fn without_secrets(url: &str) -> String {
     }
 }
 
-/// Whether it delivers, and why not. What the destination said was escaped and cut by its sink.
+/// Whether the destination gets its notifications, and why not. The sink has already escaped and
+/// cut the text of the destination.
 fn state(vitals: &Vitals, now: Instant) -> Value {
     let Vitals { gate, meters, .. } = vitals;
     if let Some(error) = &vitals.not_started {
@@ -95,7 +97,7 @@ fn state(vitals: &Vitals, now: Instant) -> Value {
     } else if trouble.is_some() && load(&meters.in_flight) > 0 {
         ("failing", trouble, None)
     } else {
-        // The last trouble was about what is a dead letter now.
+        // The last trouble concerned a notification that is a dead letter now.
         ("connected", None, None)
     };
     let since = |trouble: &Trouble| now.saturating_duration_since(trouble.since).as_secs();

@@ -78,7 +78,8 @@ fn lag(log: &ForwardedLog, settings: &Settings) -> anyhow::Result<Duration> {
     // The times of the log are local times.
     let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
     let start = Start::Saved(progress.saved);
-    // To the end of the file: the high-water mark of a running serve is known only in its process.
+    // Read to the end of the file, because the high-water mark of a running serve is known only in
+    // its process.
     let mut follower = Follower::new(log.chain(), Horizon::FileEnd, start).reading(READ_BYTES);
     let polled = follower.poll().context("cannot read the log")?;
     let oldest = polled.events.iter().find_map(|event| match event {

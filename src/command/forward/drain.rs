@@ -14,7 +14,7 @@ use crate::command::stdout::printer;
 use crate::forward::Settings;
 use crate::journal::{LogFiles, Position, escaped};
 
-/// How often it looks. `serve` saves a cursor once a second.
+/// How often the command looks at the cursors. `serve` saves a cursor once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Wait until serve has forwarded what is in the log now.
@@ -44,9 +44,9 @@ pub(super) struct Drain {
 enum Left {
     /// How many bytes of the log are still to be forwarded.
     Bytes(u64),
-    /// Unknown: the place of the cursor is not in the log.
+    /// The number is unknown, because the place of the cursor is not in the log.
     Unknown,
-    /// Nothing is forwarded to it, and why.
+    /// Nothing is forwarded to the destination, for this reason.
     Never(String),
 }
 
@@ -56,13 +56,13 @@ impl Drain {
         let wanted = log.destinations(self.name.as_deref())?;
         log.demand_files()?;
         let chain = log.chain();
-        // Fixed at the start, so that the command ends although pushes still arrive.
+        // The end is fixed at the start, so that the command ends although pushes still arrive.
         let mut end = logs::end(&chain).context("cannot read the log")?;
         let deadline = Instant::now().checked_add(self.timeout);
         let mut is_running = None;
         let mut progress = Progress::default();
         loop {
-            // Somebody deleted or cut the file with the end, so the end is determined again.
+            // If somebody deleted or cut the file with the end, determine the end again.
             if let Some(place) = &end
                 && chain
                     .file_name(place)
@@ -80,14 +80,14 @@ impl Drain {
             }
             let may_go_on = |left: &Left| !matches!(left, Left::Never(_) | Left::Bytes(0));
             let is_over = !left.iter().any(|(_, left)| may_go_on(left));
-            // Asked once, and only if the answer matters: a serve that starts at that moment would
-            // find its logs in use.
+            // Ask this once, and only if the answer matters: a serve that starts at that instant
+            // would find its logs in use.
             if !is_over && is_running.is_none() {
                 let in_use = LogFiles::is_in_use(&log.names);
                 is_running = Some(in_use.context("cannot look whether serve runs")?);
             }
-            // After the measurement, so that it has looked at least once however short the timeout
-            // is.
+            // Check the deadline after the measurement, so that the command has measured at least
+            // once, however short the timeout is.
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_over || is_late || is_running == Some(false) {
                 if !is_over && is_running == Some(false) {
@@ -110,7 +110,7 @@ fn measure(
 ) -> anyhow::Result<Left> {
     let progress = match log.cursor(settings).load() {
         Ok(Some(progress)) => progress,
-        // serve makes it when it starts.
+        // serve creates the cursor when it starts.
         Ok(None) => return Ok(Left::Unknown),
         Err(error) => return Ok(Left::Never(error.to_string())),
     };

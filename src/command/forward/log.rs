@@ -1,4 +1,4 @@
-//! The endpoint log whose notifications are forwarded, and what each destination has beside it.
+//! The endpoint log whose notifications are forwarded, and the files of each destination beside it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl LogArguments {
 }
 
 impl ForwardedLog {
-    /// The destination of a name, or all of them.
+    /// The destination of this name, or all destinations without a name.
     pub(super) fn destinations(&self, name: Option<&str>) -> anyhow::Result<Vec<&Settings>> {
         let all = self.config.forward.iter();
         let is_wanted = |settings: &&Settings| name.is_none_or(|name| name == settings.name);
@@ -56,7 +56,7 @@ impl ForwardedLog {
         Ok(wanted)
     }
 
-    /// The destination of a name.
+    /// The destination of this name.
     pub(super) fn destination(&self, name: &str) -> anyhow::Result<&Settings> {
         let wanted = self.destinations(Some(name))?;
         wanted.first().copied().context("no destination was found")
@@ -90,8 +90,8 @@ impl ForwardedLog {
             port,
             mode: self.config.log_mode,
         };
-        // POSIX: opening a pipe waits for its other end, so anything but a regular file is refused
-        // first.
+        // Refuse anything but a regular file first: to open a pipe would wait for its other end
+        // (POSIX).
         options().demand_files()?;
         let open = || {
             LogFiles::open(options()).map_err(|error| match error {
@@ -102,7 +102,8 @@ impl ForwardedLog {
                 error => error.into(),
             })
         };
-        // A cursor at the end of the log must be after what only the commit log has yet.
+        // A new cursor at the end of the log must also be after the records that only the commit
+        // log has so far.
         let repaired = journal::repair(open()?);
         repaired.with_context(|| format!("cannot complete the logs of port {port}"))?;
         open()
@@ -136,7 +137,7 @@ impl ForwardedLog {
 pub(super) fn bytes_behind(chain: &Chain, progress: &Progress) -> std::io::Result<Option<u64>> {
     match progress.saved.trail.first() {
         Some(place) => chain.bytes_after(place, &Horizon::FileEnd),
-        // It has passed nothing yet.
+        // The cursor has passed nothing yet.
         None => chain.bytes(&Horizon::FileEnd).map(Some),
     }
 }

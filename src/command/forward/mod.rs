@@ -1,4 +1,4 @@
-//! `forward`: a file for each command, and for what several of them need.
+//! `forward`: a file for each command, and files for what several commands need.
 
 mod check;
 mod dead;

@@ -53,14 +53,14 @@ pub(super) struct Replay {
     timeout: Duration,
 }
 
-/// What is sent, and how far it is.
+/// What is sent, and the progress so far.
 struct Run<'a> {
     source: &'a Source,
     filter: Filter,
     again: Option<u64>,
     stop: CancellationToken,
     sending: Sending<u64>,
-    /// The positions of those that are not delivered, by their number.
+    /// The positions of the notifications that are not delivered, by their numbers.
     open: BTreeMap<u64, Position>,
     /// Rows that were read and match the filter.
     read: u64,
@@ -79,7 +79,7 @@ impl Replay {
         source.report_left_out()?;
         let now = Timestamp::try_from(SystemClock.now()).unwrap_or_default();
         let (filter, after) = self.selection(settings, &source, now)?;
-        // Counted first: it shows what will be sent, and it sets the end, so that nothing that
+        // Count first: the count shows what will be sent, and sets the end, so that nothing that
         // arrives meanwhile is replayed.
         let counted = count(&source, &filter, after)?;
         let name = &settings.name;
@@ -95,7 +95,8 @@ impl Replay {
         let mut run = Run {
             source: &source,
             filter,
-            // Another number for each run, because the destination would drop an id that it has.
+            // Use another number for each run, because the destination would drop an id that it
+            // already has.
             again: self.again.then(|| now.as_second().unsigned_abs()),
             stop: stop.clone(),
             sending: Sending::new(sink, settings, self.timeout, stop.clone()),
@@ -177,7 +178,8 @@ impl Run<'_> {
                 }
             }
         }
-        // After a stop too: what is in flight may still be delivered, and need not be sent again.
+        // Wait after a stop too: a notification in flight may still be delivered, and then need not
+        // be sent again.
         while self.settle().await? {}
         Ok(())
     }
@@ -193,7 +195,8 @@ impl Run<'_> {
             return Ok(());
         };
         outgoing.again = self.again;
-        // Before the wait for room, so that a stop there still counts it as not delivered.
+        // Insert it before the wait for room, so that a stop during the wait counts it as not
+        // delivered.
         self.open.insert(number, position);
         while !self.sending.has_room(&outgoing) {
             self.settle().await?;
@@ -202,7 +205,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits for one that is in flight. Returns whether there was one.
+    /// Waits for the outcome of a notification in flight. Returns whether there was one in flight.
     async fn settle(&mut self) -> anyhow::Result<bool> {
         let Some((number, outcome)) = self.sending.settled().await? else {
             return Ok(false);
@@ -216,7 +219,7 @@ impl Run<'_> {
                 return Ok(true);
             }
             Outcome::Refused(failure) => failure,
-            // The others would wait just as long for nothing.
+            // Stop, because the others would wait just as long for nothing.
             Outcome::Away(failure) if !self.is_away => {
                 self.is_away = true;
                 self.stop.cancel();
@@ -249,7 +252,7 @@ impl Run<'_> {
         if tally.duplicates > 0 && self.again.is_none() {
             say("The destination had the duplicates already: --again has them stored once more");
         }
-        // The first in the order of the log: everything before it is delivered.
+        // This is the first one in the order of the log: everything before it is delivered.
         if let Some(place) = self.open.values().next() {
             say(&format!("Go on with --from {}", self.place(place)));
         }

@@ -51,12 +51,13 @@ impl Reset {
         let settings = log.destination(&self.name)?;
         log.demand_files()?;
         refuse_other_than_owner(&log.config.log_dir)?;
-        // Before the cursor is read: a running serve would save its own over the new one.
+        // Lock before the cursor is read: a running serve would overwrite the new cursor with its
+        // own.
         let _locked = log.lock()?;
         let chain = log.chain();
         let mut cursor = log.cursor(settings);
         let before = cursor.load();
-        // The counts go on if they can be read, so that sequence numbers do not repeat.
+        // Continue the counts if they can be read, so that sequence numbers do not repeat.
         let old = before.as_ref().ok().and_then(Option::as_ref);
         let progress = Progress {
             saved: self.to.saved(&chain)?,
@@ -81,8 +82,8 @@ impl Reset {
 impl Target {
     fn saved(&self, chain: &Chain) -> anyhow::Result<Saved> {
         let start = match self {
-            // An empty position has passed nothing: the next start begins with the record that is
-            // the oldest then.
+            // An empty position has passed nothing: the next start begins with the record that will
+            // be the oldest then.
             Self::Oldest => return Ok(Saved::default()),
             Self::Now => Start::Newest,
             Self::At { file, offset } => Start::Saved(Saved {
@@ -100,7 +101,7 @@ impl Target {
     }
 }
 
-/// What was done.
+/// The lines that report what was done.
 fn report(
     log: &ForwardedLog,
     settings: &Settings,

@@ -1,5 +1,5 @@
-//! Sends notifications once more: a window of them in flight, each repeated until it is delivered
-//! or refused, and what came of each.
+//! Sends notifications again: keeps a window of them in flight, retries each until it is delivered
+//! or refused, and reports each outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct Sending<T> {
     pub(super) tally: Tally,
 }
 
-/// How many had which outcome.
+/// How many notifications had which outcome.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Tally {
     pub(super) stored: u64,
@@ -41,11 +41,11 @@ pub(super) struct Tally {
 /// The outcome of one notification.
 pub(super) enum Outcome {
     Delivered(Delivered),
-    /// The destination does not accept this one.
+    /// The destination does not accept this notification.
     Refused(Failure),
     /// The destination accepts nothing, so it is useless to continue.
     Away(Failure),
-    /// The run was stopped before it was delivered.
+    /// The run was stopped before the notification was delivered.
     Stopped,
 }
 
@@ -76,8 +76,8 @@ impl<T: Send + 'static> Sending<T> {
         }
     }
 
-    /// Whether there is room for another notification. One that is larger than the window is sent
-    /// alone.
+    /// Whether there is room for another notification. A notification that is larger than the
+    /// window is sent alone.
     pub(super) fn has_room(&self, outgoing: &Outgoing) -> bool {
         let bytes = self.bytes.saturating_add(outgoing.held_bytes());
         self.jobs.is_empty() || (self.jobs.len() < self.in_flight && bytes <= self.bytes_max)
@@ -93,7 +93,7 @@ impl<T: Send + 'static> Sending<T> {
         });
     }
 
-    /// Waits until one is settled; `None` if nothing is in flight.
+    /// Waits for the outcome of one notification; `None` if nothing is in flight.
     pub(super) async fn settled(&mut self) -> anyhow::Result<Option<(T, Outcome)>> {
         let Some(settled) = self.jobs.join_next().await else {
             return Ok(None);
@@ -130,8 +130,8 @@ async fn deliver(
         };
         let pause = match &failure {
             Failure::Poison { .. } | Failure::Refused { .. } => {
-                // serve waits until a later one is delivered, which shows that the fault is not the
-                // destination's. A command reports the refusal.
+                // serve waits until a later notification is delivered, which shows that the fault
+                // is not the destination's. A command does not wait and reports the refusal.
                 return Outcome::Refused(failure);
             }
             Failure::Gone { .. } => return Outcome::Away(failure),
@@ -139,7 +139,7 @@ async fn deliver(
             Failure::Down { .. } => wait,
         };
         let left = patience.saturating_sub(begun.elapsed());
-        // After the attempt, so that each is sent at least once.
+        // Check the time after the attempt, so that each notification is sent at least once.
         if left.is_zero() {
             return Outcome::Away(failure);
         }

@@ -14,7 +14,7 @@ pub(super) enum AnySink {
 }
 
 /// Makes the sink of a destination, which connects in the background. `replica` is the name of this
-/// endpoint in what is sent.
+/// endpoint in the messages that are sent.
 ///
 /// # Errors
 /// A file that the destination names cannot be used.
@@ -30,7 +30,7 @@ pub(super) fn start(settings: &Settings, replica: &str) -> Result<AnySink, Inval
     })
 }
 
-/// The name of this endpoint in what is sent: host and port.
+/// The name of this endpoint in the messages that are sent: host and port.
 pub(in crate::command) fn replica(port: u16) -> String {
     let host = rustix::system::uname();
     format!("{}:{port}", host.nodename().to_string_lossy())

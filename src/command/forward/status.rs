@@ -1,4 +1,4 @@
-//! `forward status`: the saved state of each destination, also without a running `serve`.
+//! `forward status`: prints the saved state of each destination, even if no `serve` runs.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,14 +33,14 @@ pub(super) struct Status {
 
 /// What is known of a destination.
 enum State {
-    /// It has no cursor yet.
+    /// The destination has no cursor yet.
     New,
     Saved {
         progress: Progress,
         /// `None` if the place of the cursor is not in the log any more.
         backlog_bytes: Option<u64>,
     },
-    /// Why its cursor or the log cannot be read.
+    /// The cursor or the log cannot be read, for this reason.
     Unusable(String),
 }
 

@@ -1,4 +1,4 @@
-//! The forwarders of `serve`: they start before the first push and stop after the journal.
+//! The forwarders of `serve`, which start before the first push and stop after the journal.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::forward::{Destination, Forwarders, HttpSink, InvalidFile, NatsSink, S
 use crate::journal::Names;
 use crate::server::Endpoint;
 
-/// Starts a forwarder for each destination, and makes pushes ask them.
+/// Starts a forwarder for each destination, and lets each push wait for the destinations that its
+/// 201 depends on.
 ///
 /// # Errors
 /// A file that a destination names cannot be used.
@@ -55,8 +56,8 @@ pub(super) fn start(
     Ok(forwarders)
 }
 
-/// A cursor without a table keeps no files. If the table comes back, its destination lacks what
-/// was deleted in the meantime.
+/// Warns of cursors whose destination has no table any more. Such a cursor keeps no files: if the
+/// table comes back, its destination lacks what was deleted in the meantime.
 fn warn_of_unused_cursors(config: &Config, names: &Names) {
     // An error is ignored, because only a warning is lost.
     let Ok(entries) = std::fs::read_dir(&names.dir) else {

@@ -1,4 +1,4 @@
-//! `forward dead`: what a destination could not take.
+//! `forward dead`: commands for the notifications that a destination did not accept.
 
 use std::process::ExitCode;
 

@@ -53,7 +53,8 @@ impl Drop {
             }
             gone
         };
-        // Otherwise an empty file would be created to be locked.
+        // Do nothing if no line is to be dropped: `take_out` would create an empty file in order to
+        // lock it.
         let taken = match gone.is_empty() {
             true => 0,
             false => take_out(&file, &gone).await?,
@@ -90,7 +91,7 @@ fn named(wanted: &str, lines: &[Vec<u8>]) -> anyhow::Result<Vec<Vec<u8>>> {
     }
     let ids: Vec<String> = found.keys().cloned().collect();
     match ids.len() {
-        // Nothing is dropped if one of several ids is wrong: all are resolved first.
+        // All ids are resolved before anything is dropped, so one wrong id drops nothing.
         0 => bail!("{wanted} is no dead letter: nothing was dropped"),
         1 => Ok(found.into_values().flatten().collect()),
         _ => bail!(

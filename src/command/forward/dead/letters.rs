@@ -1,4 +1,4 @@
-//! The file of dead letters that a command is about.
+//! The file of dead letters that a command reads or changes.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::command::forward::log::LogArguments;
 use crate::command::logs::refuse_other_than_owner;
 use crate::forward::{DeadLetters, NotBuried};
 
-/// The wait between two tries and the number of tries if serve is writing to the file, which takes
-/// it an instant.
+/// The wait between two tries, and the number of tries, if serve has locked the file. It writes to
+/// the file for an instant only.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 const TRIES: usize = 50;
 
-/// Whose dead letters.
+/// The destination whose dead letters are meant.
 #[derive(Debug, Args)]
 pub(super) struct Letters {
     /// The destination: NAME in [forward.NAME].
@@ -31,7 +31,7 @@ impl Letters {
         Ok(log.dead_letters(settings))
     }
 
-    /// The same, to be written.
+    /// Like [`file`](Self::file), but for a command that changes it.
     pub(super) fn own_file(&self) -> anyhow::Result<DeadLetters> {
         let log = self.log.open()?;
         refuse_other_than_owner(&log.config.log_dir)?;
@@ -39,7 +39,7 @@ impl Letters {
     }
 }
 
-/// Takes lines out of the file, also beside a serve that appends to it.
+/// Removes lines from the file, even while a serve appends to it.
 pub(super) async fn take_out(file: &DeadLetters, gone: &[Vec<u8>]) -> anyhow::Result<usize> {
     let mut tries = 1..TRIES;
     loop {

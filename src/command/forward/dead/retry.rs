@@ -1,4 +1,4 @@
-//! `forward dead retry`: sends dead letters again, and takes out what is delivered.
+//! `forward dead retry`: sends dead letters again, and removes those that are delivered.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ use crate::command::logs::{SendProgress, say};
 use crate::command::stdout::printer;
 use crate::forward::{DeadLetter, DeadLetters, identity};
 
-/// Delivered ones are removed from the file when there are this many, and at the end. Each removal
-/// rewrites the file.
+/// Delivered dead letters are removed from the file when there are this many, and at the end. Each
+/// removal rewrites the file.
 const TAKE_OUT_AFTER: usize = 1000;
 
 /// Send the dead letters of a destination again, and remove those that are delivered.
@@ -68,7 +68,7 @@ impl Retry {
     }
 }
 
-/// Sends each, and takes out what is delivered, in batches. Nothing is taken out before it is
+/// Sends each dead letter, and removes the delivered ones in batches. None is removed before it is
 /// acknowledged.
 async fn retry(
     file: &DeadLetters,
@@ -98,7 +98,8 @@ async fn retry(
             }
             sending.send(number, letter.outgoing);
         }
-        // Also after a stop: what is in flight may still be delivered and can then be taken out.
+        // Settle after a stop too: a dead letter in flight may still be delivered, and can then be
+        // removed.
         while is_last && settle(sending, lines, &mut delivered, stop, &mut progress).await? {}
         if delivered.len() >= TAKE_OUT_AFTER || (is_last && !delivered.is_empty()) {
             take_out(file, &delivered).await?;
@@ -111,7 +112,7 @@ async fn retry(
     }
 }
 
-/// Waits for one that is in flight. Returns whether there was one.
+/// Waits for the outcome of a dead letter in flight. Returns whether there was one in flight.
 async fn settle(
     sending: &mut Sending<usize>,
     lines: &[Vec<u8>],
@@ -131,7 +132,7 @@ async fn settle(
         }
         Outcome::Refused(failure) => failure,
         Outcome::Away(failure) if !stop.is_cancelled() => {
-            // The others would wait just as long for nothing.
+            // Stop, because the others would wait just as long for nothing.
             stop.cancel();
             failure
         }
