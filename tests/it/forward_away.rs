@@ -1,9 +1,9 @@
-//! All servers of the destination are away under load, and come back: with `ack = "journal"` every
-//! push has its 201 and the backlog is caught up with; with `ack = "forward"` pushes get 503 before
-//! their body is read, and nothing is lost.
+//! All servers of the destination go away under load, and come back. With `ack = "journal"` every
+//! push still gets its 201, and the backlog is delivered afterwards. With `ack = "forward"` pushes
+//! get 503 before their body is read, and nothing is lost.
 //!
-//! `AWAY_SECONDS` and `AWAY_RATE` make it longer. `AWAY_CATCH_UP` sets the rate, in notifications a
-//! second, at which the backlog must be caught up with, and requires 201s within 15 s.
+//! `AWAY_SECONDS` and `AWAY_RATE` make the test longer. `AWAY_CATCH_UP` sets the rate, in
+//! notifications a second, at which the backlog must be delivered, and requires 201s within 15 s.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -118,7 +118,7 @@ impl Away {
         self.load.take().unwrap().finish()
     }
 
-    /// Asserts that the stream has exactly what was answered 201, each once.
+    /// Asserts that the stream has exactly the notifications that were answered 201, each once.
     async fn assert_each_once(&self, answers: &[Answered], told: &str) {
         let accepted = answers.iter().filter(|it| it.status == 201);
         let expected: BTreeSet<Stored> = accepted

@@ -1,8 +1,9 @@
-//! An emulator, nginx, three endpoints that forward to three NATS servers, and each of them lost in
-//! turn: the stream has every notification once, the same in each server.
+//! An emulator and nginx in front of three endpoints that forward to three NATS servers. Each
+//! endpoint and each server is lost in turn; in the end the stream has every notification once, and
+//! is the same in each server.
 //!
 //! `CLUSTER_FORMS` (`journal/window,forward/window,forward/subject`), `CLUSTER_MESSAGES` and
-//! `CLUSTER_ROUNDS` make it longer.
+//! `CLUSTER_ROUNDS` make the test longer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -44,11 +45,11 @@ fn number(name: &str, usual: usize) -> usize {
 struct Figures {
     /// How many 201s of the lost endpoint were looked up in the stream.
     witnessed: usize,
-    /// How many of them were only on its disk.
+    /// How many of these were only on the disk of the endpoint.
     only_on_disk: usize,
     /// How many repeats the stream dropped.
     repeats: u64,
-    /// The resident memory of the endpoint that used most.
+    /// The largest resident memory of an endpoint.
     resident_kib: u64,
     /// The longest time in which MNS saw nothing delivered.
     pause: Duration,
@@ -61,8 +62,8 @@ fn expected(published: &[Published]) -> BTreeSet<Stored> {
         .collect()
 }
 
-/// What had its 201 at the time of the witness but was not yet in the stream: its id with its
-/// endpoint, and its present sequence number, if it has one.
+/// The messages that had their 201 at the time of the witness but were not yet in the stream: the
+/// id with the endpoint, and the sequence number that the message has now, if any.
 fn only_on_disk<'w>(
     stored: &BTreeMap<u64, Stored>,
     witness: &'w Witness,
@@ -90,8 +91,8 @@ fn sum(site: &Site, metric: &str) -> u64 {
     metrics.map(of).sum()
 }
 
-/// Loses one part after another while MNS publishes, each when a certain percentage is delivered.
-/// Returns what was witnessed at each loss.
+/// Loses one part of the setup after another while MNS publishes, each when a certain percentage is
+/// delivered. Returns what was witnessed at each loss.
 async fn lose(site: &mut Site, form: Form<'_>, total: u64) -> Vec<Witness> {
     let context = site.context().await;
     let part = |percent: u64| total * percent / 100;
@@ -250,8 +251,8 @@ async fn the_stream_has_each_notification_once_whatever_is_lost() {
     }
 }
 
-/// A faulty sink: acknowledges every other notification with the proof of the one before, without
-/// sending it.
+/// A faulty sink: acknowledges every other notification without sending it, with the proof of the
+/// notification before.
 struct Liar {
     real: NatsSink,
     proof: Mutex<Option<Delivered>>,
@@ -321,7 +322,7 @@ fn servers_that_lose_what_they_have_acknowledged_are_noticed() {
             Ok(line) => tell(&line.unwrap()),
             Err(failure) => {
                 let said = failure.downcast_ref::<String>().unwrap();
-                // It failed in the check, not because a round did not end.
+                // The round must fail in the check, and not because it did not end.
                 assert!(said.contains("forward/window, seed"), "{said}");
                 return tell(&format!("{said}\n"));
             }

@@ -1,4 +1,5 @@
-//! The commands of forwarding, beside a real `serve` and without one, with a real nats-server.
+//! Tests of the commands of forwarding, with and without a running `serve`, with a real
+//! nats-server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +19,7 @@ use crate::support::{
     key, program, until,
 };
 
-/// Nobody listens there.
+/// An address at which nobody listens.
 const NOBODY: &str = "nats://127.0.0.1:1";
 
 /// An endpoint that forwards, and its commands.
@@ -189,7 +190,7 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     let now = ["reset", "orders", "--to", "now"];
     let beside = setup.run(endpoint.path(), port, &now);
     beside.assert(1, "serve writes to the logs of port");
-    // Killed and not stopped, so that the commit log is not empty.
+    // The endpoint is killed and not stopped, so that the commit log is not empty.
     let dir = endpoint.kill();
     let dir_path = dir.path();
     let reset =
@@ -224,7 +225,7 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     assert_eq!(setup.status(dir_path, port)["state"], "unusable");
     reset(&setup, "oldest").assert(0, "the old cursor was not usable (");
     assert_eq!(setup.status(dir_path, port)["state"], "saved");
-    // The same cursor is not usable for another stream.
+    // The cursor of one stream is not usable for another.
     setup.set("forward.orders.stream", "OTHER");
     assert_eq!(setup.status(dir_path, port)["state"], "unusable");
     reset(&setup, "now").assert(0, "the old cursor was not usable (");
@@ -300,7 +301,7 @@ async fn dead_letters_are_listed_sent_again_and_dropped_beside_a_serve_that_make
     );
     assert!(listed.stdout.contains("/L2  "), "{listed:?}");
     let listed = run(&setup, &["dead", "list", "orders", "--output", "json"]);
-    // They were in flight together, so they may have failed in any order.
+    // The notifications were in flight together, so they may have failed in any order.
     let letters = listed
         .stdout
         .lines()
@@ -316,7 +317,7 @@ async fn dead_letters_are_listed_sent_again_and_dropped_beside_a_serve_that_make
     let id = first["id"].as_str().unwrap();
     assert!(id.ends_with("/L1"), "{id}");
 
-    // It is still too large.
+    // The notification is still too large.
     let retried = run(&setup, &["dead", "retry", "orders"]);
     retried.assert(1, "0 stored, 0 duplicates, 3 dead letters left");
     assert!(
@@ -381,7 +382,8 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
         told.contains("bytes of the log are not forwarded")
             .then_some(())
     });
-    // The cursor never passes this one, and pushes do not stop. The drain must end nevertheless.
+    // The cursor never passes this notification, and pushes do not stop. The drain must end
+    // nevertheless.
     assert_eq!(setup.push(&endpoint, "L6", &[b'x'; 4000]), 201);
     setup.nats().start(0);
     setup.nats().ready(0);
@@ -484,7 +486,7 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
     let port = endpoint.address.port();
     let dir = endpoint.path().to_owned();
     setup.accept(&endpoint, 0..12);
-    // A repeat is not replayed, because its first copy is.
+    // A repeat is not replayed, because its first copy is replayed.
     setup.accept(&endpoint, [3]);
     let ids: Vec<String> = (0..12).map(|number| format!("M{number}")).collect();
     let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -547,7 +549,7 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
         away.stderr.contains("Go on with --from endpoint_log."),
         "{away:?}"
     );
-    // A signal ends it before its timeout of an hour.
+    // A signal ends the replay before its timeout of an hour.
     let arguments = ["replay", "orders", "--from", "1h", "--timeout", "1h"];
     let mut command = setup.command(&dir, port, &arguments);
     let errors = dir.join("replay.stderr");
@@ -556,8 +558,8 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
     let mut running = Running(command.spawn().unwrap());
     let told = || fs::read_to_string(&errors).unwrap();
     eventually("it sends", || told().contains("Replaying 12").then_some(()));
-    // Without a handler SIGINT would end the process without its last message, so wait for the
-    // handler.
+    // Wait until the process handles SIGINT: before that, SIGINT would end it without its last
+    // message.
     let pid = Pid::from_child(&running.0);
     eventually("it listens to the signal", || {
         let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();

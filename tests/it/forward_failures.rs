@@ -1,5 +1,5 @@
-//! What fails around a real `serve` that forwards to a real nats-server, one thing at a time: it is
-//! shown for what it is, nothing is lost, and where somebody can mend it nothing is started again.
+//! One fault at a time around a real `serve` that forwards to a real nats-server: `serve` reports
+//! the fault, nothing is lost, and if somebody can mend the fault, no restart is needed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::admin::{get, metric};
 use crate::forward_serve::{STREAM, Setup, admin, cursor, ready};
 use crate::support::{Endpoint, Identity, Options, eventually, until};
 
-/// The limit of the backlog in these tests, and the size of a message of which a few fill it.
+/// The limit of the backlog in these tests, and a size of messages of which a few fill it.
 const BACKLOG: &str = "1MiB";
 const LARGE: usize = 48 * 1024;
 
@@ -53,7 +53,7 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
     config
 }
 
-/// The users of a server: a client without a name may do everything, the forwarder has these
+/// The users of a server: a client without a name may do everything, and the forwarder has these
 /// permissions.
 fn users(password: &str, permissions: &str) -> String {
     format!(
@@ -62,7 +62,8 @@ fn users(password: &str, permissions: &str) -> String {
     )
 }
 
-/// Has the endpoint log in with a password file, which exists before the endpoint starts.
+/// Configures the endpoint to log in with a password file, and writes the file before the endpoint
+/// starts.
 fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
     let file = dir.join("password");
     fs::write(&file, password).unwrap();
@@ -73,7 +74,7 @@ fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
     file
 }
 
-/// Rotates logs early, and deletes them as soon as nothing needs them.
+/// Configures the endpoint to rotate logs early, and to delete them as soon as nothing needs them.
 fn rotating(options: Options) -> Options {
     options
         .set("logs.rotate_size", "8KiB")
@@ -207,7 +208,7 @@ async fn a_message_that_is_too_large_is_a_dead_letter_and_holds_up_no_other() {
         letter.contains("\"M1\"") && letter.contains("too_large"),
         "{letter}"
     );
-    // The cursor has passed it, so the next start does not send it again.
+    // The cursor has passed the notification, so the next start does not send it again.
     let (_printed, dir) = endpoint.stop();
     let endpoint = setup.restart(dir, port);
     setup.accept(&endpoint, [5]);
@@ -392,7 +393,7 @@ async fn a_log_that_somebody_deleted_is_a_gap_that_is_shown_and_what_is_left_is_
     endpoint.stop();
 }
 
-/// As after a power cut, where the system had not written all that the cursor has passed.
+/// Cuts the log, as after a power cut before the system had written all that the cursor has passed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_ends_before_the_cursor_is_followed_from_its_end() {
     let Some(mut setup) = Setup::new("journal") else {

@@ -1,5 +1,5 @@
-//! Forwarding by a real `serve` to a service that takes POST requests: what is sent, what each
-//! answer leads to, and what nobody may lose.
+//! Forwarding by a real `serve` to a service that takes POST requests: what is sent, what follows
+//! from each answer, and that nothing is lost.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -137,7 +137,7 @@ fn failures(endpoint: &Endpoint, reason: &str) -> f64 {
 fn a_notification_is_a_signed_request_with_its_attributes() {
     let hook = Webhook::taking();
     let mut setup = Setup::new(&hook.url());
-    // Nobody listens there: if the proxy were used, nothing would arrive.
+    // Nobody listens at the proxy's address: if the proxy were used, nothing would arrive.
     setup.options = setup.options.env("http_proxy", "http://127.0.0.1:1");
     let endpoint = setup.start();
     for number in 0..5 {
@@ -208,7 +208,7 @@ fn what_fails_is_sent_again_under_the_same_id_and_no_redirect_is_followed() {
         ("M2", 0) => Reply::Status(404, ""),
         ("M3", 0) => Reply::Cut,
         ("M4", 0) => Reply::Silent,
-        // The status of success was complete, so it counts as delivered.
+        // The status of success was complete, so the notification counts as delivered.
         ("M5", 0) => Reply::CutBody,
         _ => ok(),
     });
@@ -244,8 +244,8 @@ fn an_answer_without_an_end_is_not_read_to_the_end() {
     setup.accept(&endpoint, [0]);
     eventually_delivered(&hook, [0]);
     assert_eq!(failures(&endpoint, "server_error"), 1.0);
-    // About what the buffers of two sockets hold. Without a bound the read would go on for
-    // `timeout`.
+    // This is about as much as the buffers of two sockets take. Without a bound the read would go
+    // on for `timeout`.
     assert!(hook.written() < 16 << 20, "{} bytes", hook.written());
     endpoint.stop();
 }
@@ -371,7 +371,7 @@ fn what_is_accepted_arrives_through_an_outage_and_a_kill() {
     let is_slow = Arc::new(AtomicBool::new(true));
     let slow = is_slow.clone();
     let hook = Webhook::bound(&address, None, move |came, before| match came.message() {
-        // In flight when it is killed.
+        // The request is in flight when the endpoint is killed.
         "M25" if slow.load(Ordering::Relaxed) && before == 0 => Reply::Silent,
         _ => ok(),
     });
@@ -409,7 +409,7 @@ fn with_ack_forward_a_201_comes_only_after_the_service_has_it() {
     };
     for number in 0..5 {
         accept(number);
-        // No wait: the 201 must come after the delivery.
+        // Check without waiting: the 201 must come after the delivery.
         assert!(hook.delivered().contains(&format!("M{number}")));
     }
     hook.answers(|_, _| Reply::Status(500, ""));
@@ -419,7 +419,7 @@ fn with_ack_forward_a_201_comes_only_after_the_service_has_it() {
         let log = endpoint.endpoint_log();
         log.contains("forward_unavailable").then_some(())
     });
-    // Notifications that it never accepts must not keep the others out permanently.
+    // Notifications that the service never accepts must not keep the others out permanently.
     hook.answers(|came, _| match came.message() {
         "M5" | "M6" => Reply::Status(500, ""),
         _ => ok(),
@@ -444,7 +444,7 @@ fn a_secret_is_replaced_without_a_restart_and_two_make_two_signatures() {
     let came = eventually("it came", || hook.came().into_iter().next());
     assert_eq!(came.header("webhook-signature").split(' ').count(), 2);
     assert!(is_signed_with(&came, KEYS[0]) && is_signed_with(&came, KEYS[1]));
-    // Half of a secret, so the old one stays in use.
+    // The file now has half of a secret, so the old secret stays in use.
     fs::write(&first, "whsec_").unwrap();
     let mut number = 0;
     let mut next = || {
@@ -606,7 +606,7 @@ fn a_service_is_believed_under_the_authority_that_its_table_names_alone() {
     });
     endpoint.assert_tells("the certificate of https://localhost");
     assert_eq!(hook.came().len(), 0);
-    // Replaced while it runs.
+    // Replace the certificate while the endpoint runs.
     fs::write(&ca, &server.certificate_pem).unwrap();
     eventually_delivered(&hook, [0]);
     endpoint.stop();

@@ -1,5 +1,5 @@
-//! NATS as a destination, with real servers: what each answer leads to, and what a lost connection,
-//! wrong credentials and a missing stream leave behind.
+//! NATS as a destination, with real servers: what follows from each answer, from a lost connection,
+//! from wrong credentials and from a missing stream.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,7 @@ use crate::support::{Identity, Nats, NatsSetup, finish};
 
 /// The deadline of a step. Only a failing test reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// The pause between two checks of a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub const STREAM: &str = "MNS";
 
@@ -309,8 +309,8 @@ async fn a_message_that_is_too_large_says_nothing_of_others() {
         .unwrap();
     let sink = start(&options(nats.urls()));
     until(&sink, &message("M1", "m"), is_stored).await.unwrap();
-    // First more than the server accepts, which the client checks, then more than the stream
-    // accepts.
+    // The first message is larger than the server accepts, which the client checks; the second is
+    // larger than the stream accepts.
     assert!(is_poison(
         &sink.send(&message("M2", &"m".repeat(4096))).await
     ));
@@ -388,7 +388,7 @@ fn forwarder(nats: &Nats, dir: &Path) -> NatsSink {
             user: "forwarder".to_owned(),
             password_file,
         },
-        // Longer than this test may take, so that only the error itself, and no timeout, can show a
+        // The timeout is longer than this test may take, so that only the error itself can show a
         // violation.
         ack_timeout: Duration::from_secs(300),
         ..options(nats.urls())
@@ -412,7 +412,8 @@ async fn a_permission_violation_is_shown_before_an_acknowledgement_is_late() {
     let sent = until(&sink, &first, is_down(Reason::Forbidden)).await;
     let said = "Permissions Violation for Publish to \"mns.1269128356620446.T.a%2Eb\"";
     assert_eq!(detail(&sent), said);
-    // It may publish but not ask for the stream, so it can neither create one nor find out more.
+    // The user may publish but not ask for the stream, so it can neither create one nor find out
+    // more.
     nats.reload(&publish("\"mns.>\""));
     let unknown = |sent: &Sent| detail(sent).contains("$JS.API.STREAM.INFO.MNS");
     let sent = until(&sink, &first, unknown).await;
@@ -482,7 +483,7 @@ async fn only_the_authority_that_is_named_is_believed() {
         detail(&sent).contains("the certificate of tls://localhost:"),
         "{sent:?}"
     );
-    // The file is read for each connection.
+    // The client reads the file for each connection.
     std::fs::write(&ca, server.certificate_pem).unwrap();
     until(&sink, &first, is_stored).await.unwrap();
     let unnamed = over_tls(&nats, TlsOptions::default());
@@ -626,8 +627,8 @@ fn matches_observation(
     seen.weight == weight && seen.text.contains(text)
 }
 
-/// The path of an example, beside the folder of this test. `cargo test` builds examples before it
-/// runs tests; `cargo test --test it` does not.
+/// The path of a built example, which is beside the folder of this test. `cargo test` builds
+/// examples before it runs tests, but `cargo test --test it` does not.
 fn built_example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let example = own.ancestors().nth(2).unwrap().join("examples").join(name);

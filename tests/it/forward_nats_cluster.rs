@@ -1,6 +1,6 @@
 //! Three replicas that hand the same notifications to a cluster of three servers, while the leader
-//! of the stream is killed and another server hangs: what a replica counts as delivered is there,
-//! once, in every server.
+//! of the stream is killed and another server hangs: each message that a replica counts as
+//! delivered is in every server, once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn text(number: usize) -> String {
     format!("I am test message {number}.")
 }
 
-/// Sends each message until it is delivered, and counts.
+/// Sends each message until it is delivered, and counts the delivered ones.
 async fn deliver(sink: NatsSink, count: usize, delivered: Arc<AtomicUsize>) {
     let numbers = futures_util::stream::iter(0..count);
     let send = async |number: usize| {
@@ -143,7 +143,7 @@ async fn a_message_whose_subject_is_taken_by_a_proposal_is_not_delivered() {
     let client = async_nats::connect(&at_leader.servers[0]).await.unwrap();
     let others = [(leads + 1) % 3, (leads + 2) % 3];
     others.into_iter().for_each(|place| nats.pause(place));
-    // Without an id, so that the duplicate window does not recognize the two as the same.
+    // Publish without an id, so that the duplicate window does not recognise the two as the same.
     let subject = "mns.1269128356620446.T.1269128356620446/T/S/M1";
     client.publish(subject, "proposed".into()).await.unwrap();
     client.flush().await.unwrap();

@@ -27,8 +27,8 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, claims: &Value) -> String {
     format!("{signed}.{signature}")
 }
 
-/// The server refuses the credentials of another user. Then the right ones are read from the same
-/// file.
+/// Checks that the server refuses the credentials of another user, and that the right ones are then
+/// read from the same file.
 async fn check(lines: String, wrong: &str, right: &str) {
     let setup = NatsSetup {
         lines,

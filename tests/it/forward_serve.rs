@@ -1,4 +1,4 @@
-//! Forwarding by a real `serve` to a real nats-server: what a 201 is worth in both modes.
+//! Forwarding by a real `serve` to a real nats-server: what a 201 proves in both modes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +31,7 @@ impl Setup {
         Self::with(ack, "")
     }
 
-    /// The same, with further lines in the configuration of the server.
+    /// Like [`new`](Self::new), with further lines in the configuration of the server.
     pub fn with(ack: &str, lines: &str) -> Option<Self> {
         let nats = Nats::one(&NatsSetup {
             is_synced: true,
@@ -104,7 +104,8 @@ impl Setup {
         stored
     }
 
-    /// Waits until these are in the stream. Asserts that each is there once, and nothing else.
+    /// Waits until the notifications with these numbers are in the stream. Asserts that each is
+    /// there once, and that nothing else is there.
     pub async fn assert_each_once(&self, numbers: impl IntoIterator<Item = usize>) {
         let expected: BTreeSet<(String, String)> = numbers
             .into_iter()
@@ -161,7 +162,7 @@ async fn what_is_accepted_is_in_the_stream_once_through_an_outage_and_a_kill() {
         (parts["forward.orders"]["connected"] == false).then_some(())
     });
     let endpoint = setup.restart(endpoint.kill(), port);
-    // A repeat, and two new ones, while the destination is away.
+    // Accept a repeat and two new notifications while the destination is away.
     setup.accept(&endpoint, [7, 10, 11]);
     setup.nats.start(0);
     setup.nats.ready(0);
@@ -201,7 +202,7 @@ async fn with_ack_forward_a_201_comes_only_after_the_stream_has_it() {
     };
     for number in 0..5 {
         accept(&setup, number);
-        // No wait: the 201 must come after the delivery.
+        // Check without waiting: the 201 must come after the delivery.
         assert_eq!(setup.stored(STREAM).await.len(), number + 1);
     }
 
@@ -308,7 +309,7 @@ async fn a_start_deletes_no_old_log_that_a_destination_needs() {
     endpoint.stop();
 }
 
-/// Nobody listens at the destination.
+/// The destination is an address at which nobody listens.
 #[test]
 fn status_says_how_far_a_stopped_endpoint_is() {
     let host = CertificateHost::serving(&key(512));
