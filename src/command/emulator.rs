@@ -78,8 +78,7 @@ pub(super) struct EmulatorCommand {
     /// SIMPLIFIED].
     #[arg(long, value_name = "NOTATION", value_enum)]
     content_md5: Option<Md5Notation>,
-    /// Replace the signing key at this interval, as in 30s. The address of the certificate changes
-    /// with the key.
+    /// Replace the signing key and the address of its certificate at this interval, as in 30s.
     #[arg(long, value_name = "EVERY", value_parser = period)]
     rotate_key: Option<Duration>,
     /// Divide every waiting time before a push by this number: retries, back-off, the pauses of
@@ -94,8 +93,7 @@ pub(super) struct EmulatorCommand {
     /// The directory for topics, subscriptions and undelivered messages [default: in memory].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Inject the faults in this list of KIND=RATE. Without a list, inject every kind at a low
-    /// rate.
+    /// Inject the faults in this list of KIND=RATE; without a list, every kind at a low rate.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
     /// The random seed of --chaos: the same number gives the same faults.

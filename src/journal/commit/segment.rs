@@ -180,9 +180,10 @@ impl Segment {
         Ok(())
     }
 
-    /// Continues in the other half and overwrites its frames, which must be durable in the logs. The
-    /// first frame says that they are. If a power cut tears that frame, a start replays those that
-    /// are left, which changes nothing: the logs have their bytes at their offsets.
+    /// Continues in the other half and overwrites its frames, which must be durable in the logs.
+    /// The new life's first frame says that they are. If a power cut tears that frame, the next
+    /// start replays the old frames that are left. That changes nothing: the logs already have
+    /// their bytes at their offsets.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if !self.is_other_half_covered() {
             return Err(io::Error::other("the logs lack frames of the other half"));
