@@ -6,13 +6,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::error;
 
-use crate::forward::answers::Answers;
-use crate::forward::forwarder::{Forwarder, Gateway, StartError};
+use crate::forward::condition_keeper::ConditionKeeper;
+use crate::forward::forwarder::{Forwarder, Gateway};
 use crate::forward::gate::Gate;
 use crate::forward::handover::Handover;
-use crate::forward::meters::Meters;
 use crate::forward::source::Source;
-use crate::forward::{Settings, Sink, WhenFull};
+use crate::forward::vitals::Vitals;
+use crate::forward::{Settings, Sink};
 use crate::journal::Hold;
 
 /// All forwarders of a process.
@@ -24,38 +24,8 @@ pub struct Forwarders {
     /// The holds of forwarders that could not start. They keep the files that are needed once the
     /// cursor is repaired.
     held: Vec<Hold>,
-}
-
-/// The state of a forwarder, for metrics, readiness and the inspector. Also kept for a forwarder
-/// that could not start.
-#[derive(Debug, Clone)]
-pub struct Vitals {
-    /// Its destination.
-    pub settings: Arc<Settings>,
-    /// Checked by each push before its body is read.
-    pub gate: Arc<Gate>,
-    /// Its counters and its state.
-    pub meters: Arc<Meters>,
-    /// Why it could not start.
-    pub not_started: Option<Arc<StartError>>,
-    /// The pushes that wait for it. `None` with `ack = "journal"`.
-    pub answers: Option<Arc<Answers>>,
-}
-
-impl Vitals {
-    /// The name of its destination.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.settings.name
-    }
-
-    /// Whether the endpoint is ready for pushes in respect of this destination. Only a full backlog
-    /// makes it unready: a destination that is away is away for every replica, and if all of them
-    /// were unready, MNS would reach no endpoint.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.settings.when_full == WhenFull::Skip || !self.gate.is_full()
-    }
+    /// Saves the conditions. Ends when it is dropped.
+    keeper: JoinSet<()>,
 }
 
 impl Forwarders {
@@ -107,6 +77,15 @@ impl Forwarders {
         });
     }
 
+    /// Saves the condition of each of them from now on, for `forward status`. May block on the
+    /// disk.
+    pub fn save_conditions(&mut self, source: &Source) {
+        let mut keeper = ConditionKeeper::new(source, &self.vitals);
+        // Before the first push: until then a file has the condition of an earlier process.
+        keeper.save();
+        self.keeper.spawn(keeper.keep());
+    }
+
     /// The state of all of them, those that could not start included.
     #[must_use]
     pub fn vitals(&self) -> &[Vitals] {
@@ -127,6 +106,8 @@ impl Forwarders {
     /// Ends all of them at the same time. What is being sent is waited for, for a bounded time, and
     /// the cursors are saved.
     pub async fn stop(self) {
+        // First, so that the end of the connections is not saved as a trouble.
+        drop(self.keeper);
         // Together, so that a stop takes as long as the slowest of them and not as their sum.
         let mut stops = JoinSet::new();
         for forwarder in self.running {

@@ -7,6 +7,9 @@
 
 mod answers;
 mod backoff;
+mod condition;
+mod condition_file;
+mod condition_keeper;
 mod content;
 mod cursor;
 mod dead_letters;
@@ -29,15 +32,18 @@ mod source;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod vitals;
 mod watermark;
 mod window;
 
 pub use self::http::{HttpSink, InvalidFile, examine_http, look_at_http};
 pub use answers::{Answers, Forwarded, NotForwarded, Waiting};
+pub use condition::{Condition, Phase};
+pub use condition_file::{ConditionFile, NoCondition, SavedCondition};
 pub use cursor::{Counts, CursorError, CursorFile, Gap, Progress};
 pub use dead_letters::{DeadLetters, NotBuried};
 pub use forwarder::{Forwarder, Gateway, StartError};
-pub use forwarders::{Forwarders, Vitals};
+pub use forwarders::Forwarders;
 pub use gate::Gate;
 pub use handover::{Expected, Handover};
 pub use identity::identity;
@@ -53,3 +59,4 @@ pub use settings::{
 pub use sink::{Delivered, Failure, Reason, Sink};
 pub use source::Source;
 pub use subject::{InvalidTemplate, SubjectTemplate};
+pub use vitals::Vitals;

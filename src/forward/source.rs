@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::forward::condition_file::ConditionFile;
 use crate::forward::cursor::CursorFile;
 use crate::forward::dead_letters::DeadLetters;
 use crate::forward::settings::Settings;
@@ -43,6 +44,15 @@ impl Source {
         let destination = settings.destination.identity();
         let disk = self.disk.clone();
         CursorFile::new(disk, &self.names, &settings.name, destination, self.mode)
+    }
+
+    /// The condition of a destination.
+    #[must_use]
+    pub fn condition(&self, settings: &Settings) -> ConditionFile {
+        let destination = settings.destination.identity();
+        let disk = self.disk.clone();
+        let path = self.names.condition(&settings.name);
+        ConditionFile::new(disk, path, destination, self.mode)
     }
 
     /// The dead letters of a destination.

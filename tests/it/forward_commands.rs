@@ -241,6 +241,85 @@ fn reset_needs_a_stopped_endpoint_and_is_the_way_out_of_a_cursor_that_cannot_be_
     wrong.assert(1, &format!("but of {port}: name one with --port"));
 }
 
+#[test]
+fn status_shows_the_condition_of_a_running_serve_and_says_whose_it_is_otherwise() {
+    let setup = Setup::alone(&[("logs.mode", "0600")]);
+    let endpoint = setup.start();
+    let port = endpoint.address.port();
+    let file = |dir: &Path| dir.join(format!("logs/.forward.orders.{port}.condition"));
+    let text = |dir: &Path| setup.run(dir, port, &["status"]).stdout;
+    setup.accept(&endpoint, [0]);
+    let seen = eventually("it is away", || {
+        let seen = setup.status(endpoint.path(), port)["condition"].clone();
+        seen["since"].is_string().then_some(seen)
+    });
+    assert_eq!(
+        (&seen["present"], &seen["reason"]),
+        (&true.into(), &"disconnected".into())
+    );
+    assert_eq!(mode(&file(endpoint.path())), 0o600);
+
+    let dir = endpoint.kill();
+    let seen = setup.status(dir.path(), port)["condition"].clone();
+    assert_eq!(
+        (&seen["present"], &seen["state"]),
+        (&false.into(), &"disconnected".into())
+    );
+    let last = "\n  serve is not running; when it last ran: no connection: disconnected since ";
+    assert!(text(dir.path()).contains(last), "{}", text(dir.path()));
+
+    fs::write(file(dir.path()), "x").unwrap();
+    let seen = setup.status(dir.path(), port);
+    assert_eq!(
+        (&seen["state"], &seen["condition"]),
+        (&"saved".into(), &Value::Null)
+    );
+    let why = seen["condition_error"].as_str().unwrap();
+    assert!(
+        why.ends_with(
+            ".condition is not the condition of a destination: serve replaces it \
+        when it starts"
+        ),
+        "{why}"
+    );
+    let ended = setup.run(dir.path(), port, &["status"]);
+    ended.assert(0, "\n  condition unknown: ");
+    fs::remove_file(file(dir.path())).unwrap();
+    assert!(text(dir.path()).ends_with("\n  condition unknown: serve has saved none\n"));
+
+    // A start replaces what is there. A stop leaves it, and it is not the present one any more.
+    fs::write(file(dir.path()), "x").unwrap();
+    let endpoint = setup.restart(dir, port);
+    assert_eq!(
+        setup.status(endpoint.path(), port)["condition"]["present"],
+        true
+    );
+    let (_printed, dir) = endpoint.stop();
+    assert_eq!(
+        setup.status(dir.path(), port)["condition"]["present"],
+        false
+    );
+
+    // A condition that cannot be saved is reported once, and disturbs nothing else.
+    let draft = file(dir.path()).with_extension("condition.new");
+    fs::create_dir(&draft).unwrap();
+    let endpoint = setup.restart(dir, port);
+    endpoint.assert_tells("Cannot save the condition of a destination");
+    assert!(text(endpoint.path()).ends_with("\n  condition unknown: serve has saved none\n"));
+    setup.accept(&endpoint, [1]);
+    fs::remove_dir(&draft).unwrap();
+    eventually("it is saved", || {
+        (setup.status(endpoint.path(), port)["condition"]["present"] == true).then_some(())
+    });
+    let told = endpoint.stderr();
+    assert_eq!(
+        told.matches("Cannot save the condition").count(),
+        1,
+        "{told}"
+    );
+    endpoint.stop();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_goes_on_where_a_reset_has_put_the_cursor() {
     let Some(mut setup) = Setup::with_nats("", &[]) else {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use mns_endpoint::clock::{Clock as _, SystemClock};
+use serde_json::{Value, json};
 
 use crate::admin::{get, metric};
 use crate::forward_serve::{STREAM, Setup, admin, cursor, ready};
-use crate::support::{Endpoint, Identity, Options, eventually, until};
+use crate::support::{Endpoint, Identity, Options, eventually, run, until};
 
 /// The limit of the backlog in these tests, and a size of messages of which a few fill it.
 const BACKLOG: &str = "1MiB";
@@ -24,10 +25,26 @@ fn counted(endpoint: &Endpoint, name: &str, labels: &str) -> f64 {
     metric(&metrics, &name)
 }
 
-/// Waits until the metrics and the diagnostic log show that the destination accepts nothing for
-/// this reason. The endpoint stays ready.
+/// What `forward status` prints for the destination, as JSON and as text.
+fn printed(setup: &Setup, endpoint: &Endpoint) -> (Value, String) {
+    let listen = format!("127.0.0.1:{}", endpoint.address.port());
+    let mut arguments = vec!["forward", "status", "orders", "--log-dir", "logs"];
+    arguments.extend(["--listen", &listen]);
+    let sets: Vec<String> = (setup.options.set.iter())
+        .filter(|(key, _)| key.starts_with("forward."))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    let text = run(endpoint.path(), &arguments).stdout;
+    arguments.extend(["--output", "json"]);
+    let json = run(endpoint.path(), &arguments).stdout;
+    (serde_json::from_str(&json).unwrap(), text)
+}
+
+/// Waits until the metrics, the diagnostic log and `forward status` show that the destination
+/// accepts nothing for this reason. The endpoint stays ready.
 #[track_caller]
-fn assert_shown(endpoint: &Endpoint, reason: &str, detail: &str) {
+fn assert_shown(setup: &Setup, endpoint: &Endpoint, reason: &str, detail: &str) {
     eventually(&format!("{reason} is counted"), || {
         let labels = format!(",reason=\"{reason}\"");
         (counted(endpoint, "failures_total", &labels) > 0.0).then_some(())
@@ -39,6 +56,31 @@ fn assert_shown(endpoint: &Endpoint, reason: &str, detail: &str) {
     let (status, parts) = ready(endpoint);
     assert_eq!(status, 200, "{parts}");
     assert_eq!(parts["forward.orders"]["ended"], false, "{parts}");
+    let shown = eventually(&format!("the status shows {reason}: {detail}"), || {
+        let (object, text) = printed(setup, endpoint);
+        let condition = &object["condition"];
+        let said = condition["detail"].as_str().unwrap_or_default();
+        let is_shown = condition["reason"] == reason && said.contains(detail);
+        // The text was printed before, perhaps of another moment.
+        let is_in_text = text.contains(&format!(": {reason} since ")) && text.contains(detail);
+        (is_shown && is_in_text).then_some((condition.clone(), text))
+    });
+    assert_eq!(shown.0["present"], true, "{shown:?}");
+    assert!(shown.1.contains("\n  now: no"), "{shown:?}");
+}
+
+/// Waits until `forward status` shows no trouble any more.
+#[track_caller]
+fn assert_not_shown(setup: &Setup, endpoint: &Endpoint) {
+    eventually("the status shows no trouble", || {
+        let (object, text) = printed(setup, endpoint);
+        let expected = json!({
+            "present": true, "state": "connected", "reason": null, "detail": null, "since": null,
+            "backlog_full": false,
+        });
+        let is_in_text = text.ends_with("\n  now: connected\n");
+        (object["condition"] == expected && is_in_text).then_some(())
+    });
 }
 
 /// The configuration of a stream with the subjects that are used here.
@@ -113,10 +155,11 @@ async fn wrong_credentials_are_shown_until_their_file_is_replaced() {
     let file = as_user(&mut setup, dir.path(), "wrong");
     let endpoint = Endpoint::start(&setup.options);
     setup.accept(&endpoint, 0..3);
-    assert_shown(&endpoint, "forbidden", "authorization violation");
+    assert_shown(&setup, &endpoint, "forbidden", "authorization violation");
     assert_eq!(ready(&endpoint).1["forward.orders"]["connected"], false);
     fs::write(&file, "right").unwrap();
     setup.assert_each_once(0..3).await;
+    assert_not_shown(&setup, &endpoint);
     setup.accept(&endpoint, 3..5);
     setup.assert_each_once(0..5).await;
     // The password changes on the server and in the file. The present connection ends, and the next
@@ -125,6 +168,7 @@ async fn wrong_credentials_are_shown_until_their_file_is_replaced() {
     setup.nats.reload(&users("other", may));
     setup.accept(&endpoint, 5..8);
     setup.assert_each_once(0..8).await;
+    assert_not_shown(&setup, &endpoint);
     endpoint.stop();
 }
 
@@ -145,9 +189,10 @@ async fn a_missing_permission_is_shown_until_it_is_given() {
     let endpoint = Endpoint::start(&setup.options);
     setup.accept(&endpoint, 0..3);
     let said = "Permissions Violation for Publish to";
-    assert_shown(&endpoint, "forbidden", said);
+    assert_shown(&setup, &endpoint, "forbidden", said);
     setup.nats.reload(&may("\"mns.>\""));
     setup.assert_each_once(0..3).await;
+    assert_not_shown(&setup, &endpoint);
     endpoint.stop();
 }
 
@@ -163,16 +208,28 @@ async fn a_missing_stream_is_awaited_and_a_full_one_until_it_is_enlarged() {
         .retain(|(key, _)| key != "forward.orders.replicas");
     let endpoint = Endpoint::start(&setup.options);
     setup.accept(&endpoint, 0..3);
-    assert_shown(&endpoint, "stream_missing", "there is no stream MNS");
+    assert_shown(
+        &setup,
+        &endpoint,
+        "stream_missing",
+        "there is no stream MNS",
+    );
     let context = setup.context().await;
     let room_for = |count| config(|config| config.max_messages = count);
     context.create_stream(room_for(4)).await.unwrap();
     setup.assert_each_once(0..3).await;
+    assert_not_shown(&setup, &endpoint);
 
     setup.accept(&endpoint, 3..8);
-    assert_shown(&endpoint, "destination_full", "maximum messages exceeded");
+    assert_shown(
+        &setup,
+        &endpoint,
+        "destination_full",
+        "maximum messages exceeded",
+    );
     context.update_stream(room_for(8)).await.unwrap();
     setup.assert_each_once(0..8).await;
+    assert_not_shown(&setup, &endpoint);
     assert_eq!(
         counted(&endpoint, "delivered_total", ",result=\"stored\""),
         8.0
@@ -274,12 +331,13 @@ async fn an_expired_certificate_is_shown_until_it_is_replaced() {
         .set("forward.orders.private_key", &at("client.key"));
     let endpoint = Endpoint::start(&setup.options);
     setup.accept(&endpoint, 0..3);
-    assert_shown(&endpoint, "forbidden", "refused the handshake");
+    assert_shown(&setup, &endpoint, "forbidden", "refused the handshake");
     write(&good);
     eventually("all are stored", || {
         (counted(&endpoint, "delivered_total", ",result=\"stored\"") == 3.0).then_some(())
     });
     assert_eq!(setup.nats.json(0, "/jsz")["messages"], 3);
+    assert_not_shown(&setup, &endpoint);
     endpoint.stop();
 }
 
@@ -314,6 +372,11 @@ async fn at_its_bound_a_backlog_refuses_pushes_until_the_destination_is_back() {
         (503, &false.into()),
         "{parts}"
     );
+    eventually("the status shows it", || {
+        let (object, text) = printed(&setup, &endpoint);
+        let is_in_text = text.ends_with("; the backlog is full\n");
+        (object["condition"]["backlog_full"] == true && is_in_text).then_some(())
+    });
     setup.nats.start(0);
     setup.nats.ready(0);
     eventually("it is ready", || (ready(&endpoint).0 == 200).then_some(()));
@@ -329,6 +392,7 @@ async fn at_its_bound_a_backlog_refuses_pushes_until_the_destination_is_back() {
         ids,
         (0..=refused).map(|number| format!("M{number}")).collect()
     );
+    assert_not_shown(&setup, &endpoint);
     endpoint.stop();
 }
 
@@ -443,7 +507,7 @@ async fn a_cloned_volume_doubles_nothing_and_one_volume_serves_one() {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     sets.iter().for_each(|set| arguments.extend(["--set", set]));
-    crate::support::run(endpoint.path(), &arguments).assert(1, "in use by another process");
+    run(endpoint.path(), &arguments).assert(1, "in use by another process");
 
     let dir = endpoint.kill();
     let clone = tempfile::tempdir().unwrap();
@@ -519,6 +583,21 @@ async fn with_ack_forward_a_damaged_cursor_refuses_pushes_until_it_is_mended() {
         (200, &true.into())
     );
     assert_eq!(counted(&endpoint, "ended", ""), 1.0);
+    let (object, text) = printed(&setup, &endpoint);
+    let condition = &object["condition"];
+    assert_eq!(
+        (
+            &condition["present"],
+            &condition["state"],
+            &condition["reason"]
+        ),
+        (&true.into(), &"not_started".into(), &"cursor_broken".into()),
+        "{object}"
+    );
+    assert!(
+        text.contains("\n  now: nothing is forwarded until the next start: "),
+        "{text}"
+    );
     assert_eq!(setup.stored(STREAM).await.len(), 1);
 
     let (_printed, dir) = endpoint.stop();
@@ -528,6 +607,7 @@ async fn with_ack_forward_a_damaged_cursor_refuses_pushes_until_it_is_mended() {
         (setup.push_to(&endpoint, 1) == 201).then_some(())
     });
     setup.assert_each_once(0..2).await;
+    assert_not_shown(&setup, &endpoint);
     endpoint.stop();
 }
 

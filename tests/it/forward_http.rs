@@ -338,6 +338,22 @@ fn a_service_that_is_gone_stops_its_forwarder_and_a_restart_goes_on() {
         (parts["forward.hook"]["ended"] == true).then_some(())
     });
     assert_eq!(failures(&endpoint, "gone"), 1.0);
+    let listen = format!("127.0.0.1:{port}");
+    let url = format!("forward.hook.url={}", hook.url());
+    let arguments = [
+        "forward",
+        "status",
+        "--log-dir",
+        "logs",
+        "--listen",
+        &listen,
+    ];
+    let sets = ["--set", "forward.hook.to=http", "--set", &url];
+    eventually("the status shows it", || {
+        let printed = run(endpoint.path(), &[&arguments[..], &sets].concat()).stdout;
+        let said = "\n  now: nothing is forwarded until the next start: gone since ";
+        (printed.contains(said) && printed.contains("410")).then_some(())
+    });
     assert_eq!(setup.push(&endpoint, 1), 503);
     eventually("the refusal is logged", || {
         let log = endpoint.endpoint_log();

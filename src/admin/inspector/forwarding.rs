@@ -8,12 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::inspector::inspector::Inspector;
 use crate::admin::inspector::row::Rows;
-use crate::forward::{Ack, Destination, Gap, Reason, Settings, Trouble, Vitals, WhenFull};
+use crate::forward::{Ack, Destination, Gap, Reason, Settings, Vitals, WhenFull};
 use crate::journal::RecordTime;
-
-/// The reason that is shown for a forwarder that ended without a reason of its own, because one of
-/// its steps panicked.
-const PANICKED: &str = "panicked";
 
 /// `GET /api/forwarding`.
 pub(super) fn forwarding(inspector: &Inspector) -> Value {
@@ -79,33 +75,13 @@ fn without_secrets(url: &str) -> String {
 /// Whether the destination gets its notifications, and why not. The sink has already escaped and
 /// cut the text of the destination.
 fn state(vitals: &Vitals, now: Instant) -> Value {
-    let Vitals { gate, meters, .. } = vitals;
-    if let Some(error) = &vitals.not_started {
-        return json!({
-            "state": "not_started",
-            "reason": error.key(),
-            "detail": error.to_string(),
-            "since_s": null,
-        });
-    }
-    let trouble = meters.trouble();
-    let (state, trouble, otherwise) = if gate.has_ended() {
-        let is_gone = |trouble: &Trouble| trouble.reason == Reason::Gone;
-        ("ended", trouble.filter(is_gone), Some(PANICKED))
-    } else if !meters.is_connected.load(Ordering::Relaxed) {
-        ("disconnected", trouble, Some(Reason::Disconnected.key()))
-    } else if trouble.is_some() && load(&meters.in_flight) > 0 {
-        ("failing", trouble, None)
-    } else {
-        // The last trouble concerned a notification that is a dead letter now.
-        ("connected", None, None)
-    };
-    let since = |trouble: &Trouble| now.saturating_duration_since(trouble.since).as_secs();
+    let condition = vitals.condition();
+    let since = |since: Instant| now.saturating_duration_since(since).as_secs();
     json!({
-        "state": state,
-        "reason": trouble.as_ref().map(|it| it.reason.key()).or(otherwise),
-        "since_s": trouble.as_ref().map(since),
-        "detail": trouble.map(|it| it.detail),
+        "state": condition.phase.key(),
+        "reason": condition.reason,
+        "since_s": condition.since.map(since),
+        "detail": condition.detail,
     })
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::command::Configuration;
 use crate::config::Config;
 use crate::disk::RealDisk;
-use crate::forward::{CursorFile, DeadLetters, Progress, Settings};
+use crate::forward::{ConditionFile, CursorFile, DeadLetters, Progress, Settings};
 use crate::journal::{self, Chain, FileOptions, Horizon, LogFiles, Names, OpenError, Position};
 
 /// Which log.
@@ -124,6 +124,12 @@ impl ForwardedLog {
             destination,
             mode,
         )
+    }
+
+    pub(super) fn condition(&self, settings: &Settings) -> ConditionFile {
+        let destination = settings.destination.identity();
+        let path = self.names.condition(&settings.name);
+        ConditionFile::new(Arc::new(RealDisk), path, destination, self.config.log_mode)
     }
 
     pub(super) fn dead_letters(&self, settings: &Settings) -> DeadLetters {

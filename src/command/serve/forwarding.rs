@@ -52,6 +52,7 @@ pub(super) fn start(
             }
         }
     }
+    forwarders.save_conditions(&source);
     endpoint.handover = forwarders.take_handover();
     Ok(forwarders)
 }

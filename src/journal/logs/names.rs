@@ -123,7 +123,14 @@ impl Names {
             .join(format!(".forward.{name}.{}.cursor", self.port))
     }
 
-    /// The dead letters of a destination of forwarding: notifications that it cannot accept.
+    /// The file with the condition in which `serve` is with the destination of this name.
+    #[must_use]
+    pub fn condition(&self, name: &str) -> PathBuf {
+        self.dir
+            .join(format!(".forward.{name}.{}.condition", self.port))
+    }
+
+    /// The dead letters of the destination of this name: notifications that it cannot accept.
     #[must_use]
     pub fn dead_letters(&self, name: &str) -> PathBuf {
         self.dir.join(format!("forward_{name}.{}.dead", self.port))
