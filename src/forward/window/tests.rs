@@ -262,6 +262,38 @@ fn a_destination_that_is_down_gets_one_at_a_time_until_one_is_delivered() {
 }
 
 #[test]
+fn a_probe_that_is_poison_is_followed_by_another_one_at_once() {
+    let mut sent = Sent::new(8);
+    let tickets: Vec<Ticket> = (0..3).map(|_| sent.send()).collect();
+    for ticket in &tickets {
+        sent.window.failed(*ticket, &down(), sent.now);
+    }
+    let probe = |sent: &mut Sent| {
+        sent.now = sent.window.due().unwrap();
+        sent.window.send_again(sent.now).unwrap().0
+    };
+    for _ in 0..8 {
+        let first = probe(&mut sent);
+        sent.window.failed(first, &down(), sent.now);
+    }
+    let poison = Failure::Poison {
+        reason: Reason::TooLarge,
+        detail: String::new(),
+    };
+    let first = probe(&mut sent);
+    assert_eq!(first, tickets[0]);
+    assert_eq!(sent.window.failed(first, &poison, sent.now), Next::Bury);
+    assert_eq!(sent.window.due(), Some(sent.now));
+    let second = probe(&mut sent);
+    assert_eq!(second, tickets[1]);
+    assert!(sent.window.send_again(sent.now).is_none(), "one at a time");
+    // It says nothing of the destination, which is still down: the waits go on where they were.
+    sent.window.failed(second, &down(), sent.now);
+    assert!(sent.window.due().unwrap() - sent.now >= SECOND * 30);
+    assert!(!sent.window.has_room(sent.now));
+}
+
+#[test]
 fn what_waits_can_be_taken_out_and_what_is_sent_does_not_wait() {
     let mut sent = Sent::new(8);
     let (one, other) = (sent.send(), sent.send());

@@ -200,7 +200,15 @@ impl Window {
         self.refused = self.refused.saturating_add(usize::from(is_refused));
         // A lost connection fails everything in flight at once. Only the first failure closes the
         // window, and only each probe after it doubles the wait.
-        if was_probe || matches!(failure, Failure::Down { .. }) && self.closed.is_none() {
+        let is_first = matches!(failure, Failure::Down { .. }) && self.closed.is_none();
+        if was_probe && matches!(failure, Failure::Poison { .. }) {
+            // The verdict is on this notification: it does not show whether the destination is
+            // back. Another one is sent at once instead of after a wait that the outage has
+            // lengthened.
+            if let Some(closed) = &mut self.closed {
+                closed.until = now;
+            }
+        } else if was_probe || is_first {
             let failures = self.closed.as_ref().map_or(0, |closed| closed.failures);
             let failures = failures.saturating_add(1);
             let until = later(now, limits.backoff.wait(failures));
