@@ -24,6 +24,7 @@ mod letter;
 mod meters;
 mod nats;
 mod outgoing;
+mod pending;
 mod reader;
 mod run;
 mod settings;
@@ -52,6 +53,7 @@ pub use meters::{Meters, Trouble};
 pub(crate) use nats::CAN_SIGN;
 pub use nats::{NatsSink, Observation, Weight, examine};
 pub use outgoing::Outgoing;
+pub use pending::Pending;
 pub use settings::{
     Ack, Body, Create, Dedupe, Destination, HttpOptions, Login, NatsOptions, NewStream, Settings,
     StartAt, TlsOptions, WhenFull,

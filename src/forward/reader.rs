@@ -12,18 +12,13 @@ use crate::forward::{Ack, Outgoing, Settings};
 use crate::journal::{Event, Follower, Horizon, Outcome, Position, Row, Saved, Start};
 
 /// How much is read at once, in bytes. The rows wait in memory until the window has room.
-const CHUNK_BYTES: usize = 256 * 1024;
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Reads one chunk after another. May block on the disk, so it runs on a blocking thread.
 pub(super) struct Reader {
     follower: Follower,
-    topics: Topics,
-    zone: TimeZone,
-}
-
-/// Selects the rows that are sent.
-struct Topics {
     settings: Settings,
+    zone: TimeZone,
 }
 
 /// What was read at once.
@@ -60,7 +55,7 @@ impl Reader {
         let horizon = Horizon::Committed(Box::new(move |file| mark.of(file)));
         Self {
             follower: Follower::new(source.chain(), horizon, start).reading(CHUNK_BYTES),
-            topics: Topics { settings },
+            settings,
             zone: source.zone.clone(),
         }
     }
@@ -86,7 +81,9 @@ impl Reader {
                 } => {
                     chunk.repeats = chunk.repeats.saturating_add(usize::from(may_repeat));
                     let bytes = u64::try_from(row.raw.len()).unwrap_or(u64::MAX);
-                    let outgoing = self.topics.take(*row, &self.zone);
+                    let outgoing = is_selected(&self.settings, &row)
+                        .then(|| Outgoing::of(*row, &self.zone))
+                        .flatten();
                     chunk.rows.push_back(ReadRow {
                         end,
                         bytes,
@@ -113,21 +110,17 @@ impl Reader {
     }
 }
 
-impl Topics {
-    fn take(&self, row: Row, zone: &TimeZone) -> Option<Outgoing> {
-        let is_sent = match row.outcome() {
-            Outcome::Accepted | Outcome::Remark | Outcome::Recovered => true,
-            // The first copy has been sent. With `ack = "forward"` the repeat is sent too, because
-            // its push waits for an acknowledgement and the first copy may never get one. The
-            // destination recognizes the repeat by its id.
-            Outcome::Duplicate => matches!(self.settings.ack, Ack::Forward { .. }),
-            // These got no 201, so MNS sends again what is genuine among them.
-            Outcome::Refused | Outcome::Deferred | Outcome::Other => false,
-        };
-        let topic = row.record.attribute("TopicName").unwrap_or_default();
-        if !is_sent || !self.settings.selects(topic) {
-            return None;
-        }
-        Outgoing::of(row, zone)
-    }
+/// Whether the notification of a row is sent.
+pub(super) fn is_selected(settings: &Settings, row: &Row) -> bool {
+    let is_sent = match row.outcome() {
+        Outcome::Accepted | Outcome::Remark | Outcome::Recovered => true,
+        // The first copy has been sent. With `ack = "forward"` the repeat is sent too, because its
+        // push waits for an acknowledgement and the first copy may never get one. The destination
+        // recognizes the repeat by its id.
+        Outcome::Duplicate => matches!(settings.ack, Ack::Forward { .. }),
+        // These got no 201, so MNS sends again what is genuine among them.
+        Outcome::Refused | Outcome::Deferred | Outcome::Other => false,
+    };
+    let topic = row.record.attribute("TopicName").unwrap_or_default();
+    is_sent && settings.selects(topic)
 }

@@ -258,6 +258,17 @@ fn status_shows_the_condition_of_a_running_serve_and_says_whose_it_is_otherwise(
         (&true.into(), &"disconnected".into())
     );
     assert_eq!(mode(&file(endpoint.path())), 0o600);
+    setup.accept(&endpoint, [0, 2]);
+    let all = setup.status(endpoint.path(), port);
+    assert_eq!(all["backlog_messages"], 2, "{all}");
+    assert_eq!(all["backlog_messages_complete"], true, "{all}");
+    assert!(all["backlog_seconds"].is_u64(), "{all}");
+    let waiting = "bytes of the log behind the cursor, 2 notifications, the oldest for ";
+    assert!(
+        text(endpoint.path()).contains(waiting),
+        "{}",
+        text(endpoint.path())
+    );
 
     let dir = endpoint.kill();
     let seen = setup.status(dir.path(), port)["condition"].clone();

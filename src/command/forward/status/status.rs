@@ -3,22 +3,26 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::command::client::service::Output;
+use crate::command::counted::counted;
 use crate::command::forward::log::LogArguments;
-use crate::command::forward::status::known::{Cursor, Known};
+use crate::command::forward::status::known::{Backlog, Cursor, Dead, Known};
 use crate::command::stdout::printer;
-use crate::forward::{Phase, SavedCondition, Settings};
+use crate::config;
+use crate::forward::{NotBuried, Phase, SavedCondition, Settings, Verdict};
 use crate::journal::{escaped, json_text};
 
 /// Show what has been forwarded to each destination, how much is left, and why nothing is
 /// delivered.
 ///
-/// Reads the cursors and the conditions of the destinations, and the endpoint log in logs.dir;
-/// changes nothing and may run beside serve, which saves cursors and conditions once a second.
+/// Reads the cursors, conditions and dead letters of the destinations, and the log, in logs.dir;
+/// changes nothing and may run beside serve, which saves cursors and conditions once a second. The
+/// notifications after a cursor are counted by reading the log, for at most 5 s a destination.
 /// Exits with 1 if a cursor cannot be used: nothing is forwarded to its destination then.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -38,10 +42,11 @@ impl Status {
     pub(in crate::command::forward) fn run(&self) -> anyhow::Result<ExitCode> {
         let log = self.log.open()?;
         let wanted = log.destinations(self.name.as_deref())?;
+        let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         let mut out = printer();
         let mut code = ExitCode::SUCCESS;
         for settings in wanted {
-            let known = Known::of(&log, settings);
+            let known = Known::of(&log, settings, &zone);
             if matches!(known.cursor, Cursor::Unusable(_)) {
                 code = ExitCode::FAILURE;
             }
@@ -64,12 +69,9 @@ fn text(settings: &Settings, known: &Known) -> String {
     let summary = match &known.cursor {
         Cursor::New => "has not started yet".to_owned(),
         Cursor::Unusable(error) => format!("is not forwarded to: {error}"),
-        Cursor::Saved {
-            progress,
-            backlog_bytes,
-        } => {
-            let backlog = match backlog_bytes {
-                Some(bytes) => format!("{bytes} bytes of the log behind the cursor"),
+        Cursor::Saved { progress, backlog } => {
+            let backlog = match backlog {
+                Some(backlog) => waiting(backlog),
                 None => "the place of the cursor is not in the log".to_owned(),
             };
             let counts = &progress.counts;
@@ -88,9 +90,47 @@ fn text(settings: &Settings, known: &Known) -> String {
         Ok(None) => "condition unknown: serve has saved none".to_owned(),
         Err(error) => format!("condition unknown: {error}"),
     };
-    let lines = [format!("{name} ({destination}): {summary}"), condition];
+    let mut lines = vec![format!("{name} ({destination}): {summary}"), condition];
+    lines.extend(dead_letters(&known.dead_letters));
     // What a destination said may have characters that a terminal interprets.
-    lines.map(|line| escaped(line.as_bytes())).join("\n  ")
+    let lines = lines.iter().map(|line| escaped(line.as_bytes()));
+    lines.collect::<Vec<_>>().join("\n  ")
+}
+
+/// `2 dead letters in logs/forward_orders.80.dead, the last at 2026-11-24T10:40:36Z: too_large`
+fn dead_letters(dead: &Result<Dead, NotBuried>) -> Option<String> {
+    let Dead { path, count, last } = match dead {
+        Ok(dead) if dead.count == 0 => return None,
+        Ok(dead) => dead,
+        Err(error) => return Some(format!("dead letters unknown: {error}")),
+    };
+    let count = u64::try_from(*count).unwrap_or(u64::MAX);
+    let letters = counted(count, "dead letter");
+    let mut text = format!("{letters} in {}", path.display());
+    if let Some(Verdict {
+        reason, detail, at, ..
+    }) = last
+    {
+        text += &format!(", the last at {at}: {}: {detail}", reason.key());
+    }
+    Some(text)
+}
+
+/// `2210 bytes of the log behind the cursor, 5 notifications, the oldest for 1m 30s`
+fn waiting(backlog: &Backlog) -> String {
+    let Backlog {
+        bytes,
+        pending,
+        age,
+    } = backlog;
+    let least = if pending.is_complete { "" } else { "at least " };
+    let notifications = counted(pending.notifications, "notification");
+    let mut text = format!("{bytes} bytes of the log behind the cursor, {least}{notifications}");
+    if pending.oldest.is_some() {
+        let seconds = Duration::from_secs(age.as_secs());
+        text += &format!(", the oldest for {}", humantime::format_duration(seconds));
+    }
+    text
 }
 
 /// `no connection: forbidden since 2026-11-24T10:40:36Z: authorization violation`
@@ -118,6 +158,8 @@ fn condition(saved: &SavedCondition) -> String {
 }
 
 fn object(settings: &Settings, known: &Known) -> Value {
+    let dead = known.dead_letters.as_ref().ok();
+    let last = dead.and_then(|dead| dead.last.as_ref());
     let mut object = json!({
         "name": settings.name,
         "destination": settings.destination.identity(),
@@ -127,15 +169,19 @@ fn object(settings: &Settings, known: &Known) -> Value {
             Cursor::Unusable(_) => "unusable",
         },
         "condition": known.condition.as_ref().ok().and_then(Option::as_ref).map(condition_object),
+        "dead_letters_kept": dead.map(|dead| dead.count),
+        "last_dead_letter": last.map(|last| json!({
+            "time": last.at.to_string(),
+            "reason": last.reason.key(),
+            "detail": last.detail,
+        })),
         "condition_error": known.condition.as_ref().err().map(ToString::to_string),
     });
     let further = match &known.cursor {
         Cursor::New => json!({}),
         Cursor::Unusable(error) => json!({ "error": error }),
-        Cursor::Saved {
-            progress,
-            backlog_bytes,
-        } => {
+        Cursor::Saved { progress, backlog } => {
+            let backlog = backlog.as_ref();
             let counts = &progress.counts;
             let time = progress.saved.time.as_ref().map(ToString::to_string);
             json!({
@@ -143,7 +189,11 @@ fn object(settings: &Settings, known: &Known) -> Value {
                 "dead_letters": counts.dead_lettered,
                 "skipped": counts.skipped,
                 "gaps": counts.gaps,
-                "backlog_bytes": backlog_bytes,
+                "backlog_bytes": backlog.map(|it| it.bytes),
+                "backlog_messages": backlog.map(|it| it.pending.notifications),
+                // Otherwise there are more.
+                "backlog_messages_complete": backlog.map(|it| it.pending.is_complete),
+                "backlog_seconds": backlog.map(|it| it.age.as_secs()),
                 "last_row_at": time,
             })
         }
