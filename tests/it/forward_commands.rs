@@ -670,6 +670,45 @@ async fn replay_sends_what_is_in_the_files_again_and_leaves_the_cursor() {
     endpoint.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_reports_what_it_cannot_read_and_sends_the_rest() {
+    let Some(setup) = Setup::with_nats("", &[]) else {
+        return;
+    };
+    let endpoint = setup.start();
+    let port = endpoint.address.port();
+    setup.accept(&endpoint, 0..4);
+    setup.assert_stored(&["M0", "M1", "M2", "M3"]).await;
+    let log = endpoint.log_path("endpoint_log");
+    let (_printed, dir) = endpoint.stop();
+    let text = fs::read_to_string(&log).unwrap();
+    let run = || setup.run(dir.path(), port, &["replay", "orders", "--from", "1h"]);
+    run().assert(0, ": 0 stored, 4 duplicates, 0 not delivered");
+
+    let first = text.find("MessageId ").unwrap();
+    let second = first + 1 + text[first + 1..].find("MessageId ").unwrap();
+    let renamed = format!("{}MessageNo{}", &text[..second], &text[second + 9..]);
+    fs::write(&log, &renamed).unwrap();
+    let ended = run();
+    ended.assert(1, ": 0 stored, 3 duplicates, 0 not delivered");
+    ended.assert(1, "1 record without a message id not sent");
+
+    // Before the record of the third one.
+    let third = text.find("M2").unwrap();
+    let begin = text[..third].rfind("\n[").unwrap() + 1;
+    fs::write(
+        &log,
+        format!("{}{}{}", &text[..begin], "\0".repeat(10), &text[begin..]),
+    )
+    .unwrap();
+    let ended = run();
+    ended.assert(1, ": 0 stored, 4 duplicates, 0 not delivered");
+    ended.assert(
+        1,
+        &format!("endpoint_log.{port}: damage of 10 bytes: see mns-endpoint logs"),
+    );
+}
+
 /// The number of SIGINT.
 fn libc_sigint() -> i32 {
     Signal::INT.as_raw()

@@ -10,21 +10,22 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::command::counted::counted;
 use crate::command::forward::log::{LogArguments, file_and_offset, place_text};
 use crate::command::forward::sending::{Outcome, Sending, until_told_twice};
 use crate::command::forward::sink;
-use crate::command::logs::{SendProgress, Source, count, missed, moment, say};
+use crate::command::logs::{SendProgress, Source, count, damage, missed, moment, say};
 use crate::forward::{Outgoing, Settings};
 use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Saved, Start};
 
 /// Send what is in the log files to a destination again.
 ///
 /// Reads the endpoint log and its rotated files up to the present end, and sends each notification
-/// that was accepted or recovered, if the key topics of the destination selects its topic. The
-/// cursor does not move, so this command may run beside serve. The destination drops a notification
-/// whose id it already has. With --again, each notification gets a new id and is stored once more.
-/// Mns-Sequence is 0. If anything was not delivered, exits with 1 and prints the position to
-/// continue at.
+/// that was accepted or recovered, if the destination selects its topic. The cursor does not move,
+/// so this command may run beside serve. The destination drops a notification whose id it already
+/// has. With --again, each notification gets a new id and is stored once more. Mns-Sequence is 0.
+/// Exits with 1 if anything was not delivered, or if a part of the log is missing or damaged, and
+/// prints the position to continue at.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward replay orders --from 2h
@@ -65,6 +66,9 @@ struct Run<'a> {
     /// Rows that were read and match the filter.
     read: u64,
     total: u64,
+    /// How many of them have no message id, so that nothing can be sent.
+    without_id: u64,
+    /// Whether nothing is missing or damaged between them.
     is_whole: bool,
     is_away: bool,
     progress: SendProgress,
@@ -81,13 +85,13 @@ impl Replay {
         let (filter, after) = self.selection(settings, &source, now)?;
         // Count first: the count shows what will be sent, and sets the end, so that nothing that
         // arrives meanwhile is replayed.
-        let counted = count(&source, &filter, after)?;
+        let selected = count(&source, &filter, after)?;
         let name = &settings.name;
-        say(&match counted.time {
-            Some(time) => format!("Replaying {} from {time} to {name}", counted.count),
+        say(&match selected.time {
+            Some(time) => format!("Replaying {} from {time} to {name}", selected.count),
             None => format!("Nothing to replay to {name}"),
         });
-        let Some(begin) = counted.begin.filter(|_| counted.count > 0) else {
+        let Some(begin) = selected.begin.filter(|_| selected.count > 0) else {
             return Ok(ExitCode::SUCCESS);
         };
         let stop = CancellationToken::new();
@@ -102,7 +106,8 @@ impl Replay {
             sending: Sending::new(sink, settings, self.timeout, stop.clone()),
             open: BTreeMap::new(),
             read: 0,
-            total: counted.count,
+            total: selected.count,
+            without_id: 0,
             is_whole: true,
             is_away: false,
             progress: SendProgress::new(),
@@ -174,7 +179,12 @@ impl Run<'_> {
                         self.progress.clear();
                         say(&missed(after.as_ref(), before.as_ref()));
                     }
-                    Event::Row { .. } | Event::Damaged { .. } | Event::Continued { .. } => {}
+                    Event::Damaged { path, bytes } => {
+                        self.is_whole = false;
+                        self.progress.clear();
+                        say(&damage(&path, bytes));
+                    }
+                    Event::Row { .. } | Event::Continued { .. } => {}
                 }
             }
         }
@@ -192,6 +202,7 @@ impl Run<'_> {
         let (number, position) = (self.read, row.position);
         self.read = self.read.saturating_add(1);
         let Some(mut outgoing) = Outgoing::of(row, &self.source.zone) else {
+            self.without_id = self.without_id.saturating_add(1);
             return Ok(());
         };
         outgoing.again = self.again;
@@ -243,12 +254,17 @@ impl Run<'_> {
         let tally = self.sending.tally;
         let seconds = self.progress.elapsed().as_secs_f64();
         let left = self.total.saturating_sub(tally.delivered());
+        let left = left.saturating_sub(self.without_id);
         say(&format!(
             "Replayed {} in {seconds:.1} s: {} stored, {} duplicates, {left} not delivered",
             tally.delivered(),
             tally.stored,
             tally.duplicates
         ));
+        if self.without_id > 0 {
+            let records = counted(self.without_id, "record");
+            say(&format!("{records} without a message id not sent"));
+        }
         if tally.duplicates > 0 && self.again.is_none() {
             say("The destination had the duplicates already: --again has them stored once more");
         }
@@ -256,7 +272,7 @@ impl Run<'_> {
         if let Some(place) = self.open.values().next() {
             say(&format!("Go on with --from {}", self.place(place)));
         }
-        let is_good = left == 0 && self.is_whole;
+        let is_good = left == 0 && self.without_id == 0 && self.is_whole;
         self.sending.close().await;
         Ok(if is_good {
             ExitCode::SUCCESS

@@ -37,7 +37,7 @@ mod verify;
 
 pub(super) use logs::Logs;
 pub(super) use owner::refuse_other_than_owner;
-pub(super) use place::{count, end, missed};
+pub(super) use place::{count, damage, end, missed};
 pub(super) use selection::moment;
 pub(super) use send_progress::SendProgress;
 pub(super) use source::{Source, say};

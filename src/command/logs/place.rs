@@ -1,9 +1,11 @@
 //! Finds the first of the selected rows, and counts them.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::command::counted::counted;
 use crate::command::logs::source::Source;
 use crate::journal::{
     Budget, Chain, Filter, Follower, Horizon, Position, RecordTime, Search, SearchStart, Start,
@@ -84,4 +86,10 @@ pub(in crate::command) fn missed(
     };
     let (after, before) = (time(after, "the start"), time(before, "now"));
     format!("records between {after} and {before} may have been missed")
+}
+
+/// Says that bytes are not a record.
+pub(in crate::command) fn damage(path: &Path, bytes: usize) -> String {
+    let (path, bytes) = (path.display(), counted(bytes, "byte"));
+    format!("{path}: damage of {bytes}: see mns-endpoint logs verify")
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command::logs::delivery::{Delivery, Form, Receiver};
 use crate::command::logs::object::object;
-use crate::command::logs::place::missed;
+use crate::command::logs::place::{damage, missed};
 use crate::command::logs::send_progress::SendProgress;
 use crate::command::logs::source::{Source, say};
 use crate::command::logs::state::StateFile;
@@ -250,7 +250,8 @@ impl Run {
                 self.has_missed = true;
                 say(&missed(after.as_ref(), before.as_ref()));
             }
-            Event::Row { .. } | Event::Continued { .. } | Event::Damaged { .. } => {}
+            Event::Damaged { path, bytes } => say(&damage(path, *bytes)),
+            Event::Row { .. } | Event::Continued { .. } => {}
         }
     }
 

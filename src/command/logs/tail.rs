@@ -10,10 +10,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::command::Configuration;
-use crate::command::counted::counted;
 use crate::command::logs::acknowledged::Acknowledged;
 use crate::command::logs::consumer::Consumer;
-use crate::command::logs::place::missed;
+use crate::command::logs::place::{damage, missed};
 use crate::command::logs::printing::Printing;
 use crate::command::logs::selection::Selection;
 use crate::command::logs::source::{Source, say};
@@ -247,11 +246,7 @@ impl Run<'_> {
                 self.has_missed = true;
                 say(&missed(after.as_ref(), before.as_ref()));
             }
-            Event::Damaged { path, bytes } => say(&format!(
-                "{}: damage of {}: see mns-endpoint logs verify",
-                path.display(),
-                counted(*bytes, "byte")
-            )),
+            Event::Damaged { path, bytes } => say(&damage(path, *bytes)),
         }
         Ok(())
     }
