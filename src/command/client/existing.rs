@@ -13,14 +13,14 @@ use crate::command::client::service::{self, Output, one_line};
 /// Whether a `create` is content with what is there already.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct IfThere {
-    /// If it exists already, compare its attributes instead of failing, and exit with 3 if they
-    /// differ.
+    /// If the name exists already, compare the attributes instead of failing, and exit with 3 if
+    /// they differ.
     ///
     /// An attribute without a default is compared only if it is given.
     #[arg(long)]
     if_not_exists: bool,
-    /// Change the attributes that differ, if the service can change them. Exit with 3 only if
-    /// others differ too.
+    /// Of the attributes that differ, change those that the service can change. Exit with 3 only
+    /// if an attribute still differs after that.
     ///
     /// The service can change a topic's attributes, and NotifyStrategy and DlqPolicy of a
     /// subscription. To change Endpoint, FilterTag or NotifyContentFormat, the subscription must be

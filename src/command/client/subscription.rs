@@ -31,8 +31,8 @@ enum SubscriptionAction {
     /// Subscribe an endpoint to a topic.
     ///
     /// By default the strategy is EXPONENTIAL_DECAY_RETRY, with which MNS retries for a day. With
-    /// BACKOFF_RETRY, the default of MNS itself, MNS gives up after three retries, which take about
-    /// a minute, and the message is lost.
+    /// BACKOFF_RETRY, the default of MNS itself, MNS gives up after three retries, which take 30 to
+    /// 60 seconds in all, and the message is lost.
     ///
     /// If the subscription exists with other attributes, exits with 3 if --if-not-exists is given,
     /// otherwise with 1.

@@ -31,10 +31,13 @@ const GIVE_ONE: &str = "give the certificate with --certificate";
 
 /// Explain why a captured request is accepted or refused.
 ///
-/// Reads the raw bytes of one HTTP request, shows the computed string to sign, makes each check
-/// that serve makes, and names the most likely cause if a check fails. Sends nothing unless --fetch
-/// is given. Exits with 0 if serve would accept the request. The date of a request from the
-/// quarantine is compared with the time at which it arrived.
+/// Reads the raw bytes of one HTTP request, shows the computed string to sign, makes the checks of
+/// serve, and names the most likely cause if a check fails. Sends nothing unless --fetch is given.
+/// Exits with 0 if every check passes.
+///
+/// serve keeps refused requests as files in logs.dir/quarantine.PORT. Such a file also contains the
+/// time at which the request arrived, with which its date is compared, and the sender's address.
+/// Other captures do not contain this address, so accept.sources is not checked for them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint explain request.http
@@ -57,7 +60,7 @@ pub(in crate::command) struct Explain {
     /// A path prefix that a proxy may have removed; may be repeated.
     #[arg(long, value_name = "PATH", value_parser = path)]
     path_prefix: Vec<String>,
-    /// Trust certificates under URL, as with serve --trust.
+    /// Trust every signing certificate whose address begins with URL, as with serve --trust.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
 }

@@ -20,13 +20,13 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Check a destination.
 ///
-/// For a stream of NATS, connects to each server and to each address in monitors. Checks versions
-/// (2.10.26 or later), replicas (three or more), subjects, discard policy and size limits. The
-/// duplicate window must be longer than the time that the oldest notification has waited, and the
-/// servers should sync a message before they acknowledge it. For an HTTP service, reads the files
-/// that its table names and looks up its host name, but sends nothing. May run beside serve, and
-/// changes nothing. Exits as mns-endpoint check does: with 78 if any finding is an error, otherwise
-/// with 0.
+/// For a stream of NATS, connects to each server, and to each monitoring port in
+/// forward.NAME.monitors. Checks versions (2.10.26 or later), replicas (three or more), subjects,
+/// discard policy and size limits. The duplicate window, the time for which the stream remembers
+/// ids, must be longer than the oldest notification has waited. The servers should sync a message
+/// before they acknowledge it. For an HTTP service, reads the files that [forward.NAME] names and
+/// looks up the host name of the service, but sends nothing. May run beside serve, and changes
+/// nothing. Exits as mns-endpoint check does: with 78 if any finding is an error, otherwise with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward check orders

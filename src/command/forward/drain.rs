@@ -19,11 +19,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Wait until serve has forwarded what is in the log now.
 ///
-/// Does not wait for what arrives after the command was started. Reads the saved cursors and the
-/// length of the log, connects to nobody, and changes nothing, so it can be the preStop hook of a
-/// container. Exits with 0 when every cursor has passed the end that the log had when the command
-/// was started. If that does not happen within --timeout, prints how much is left and exits with 1.
-/// Exits with 1 at once if no serve runs or a cursor cannot be used.
+/// Does not wait for what arrives after the command was started. For each destination, serve saves
+/// a cursor: the position in the log up to which it has forwarded. The command exits with 0 when
+/// every cursor has passed the end that the log had when the command was started. If that does not
+/// happen within --timeout, prints how much is left and exits with 1. If something is left and no
+/// serve runs, exits with 1 at once. Also exits with 1 if a cursor cannot be used. Reads the
+/// cursors and the length of the log, connects to nobody, and changes nothing, so it can be the
+/// preStop hook of a container.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward drain

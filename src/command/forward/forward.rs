@@ -11,7 +11,11 @@ use crate::command::forward::replay::Replay;
 use crate::command::forward::reset::Reset;
 use crate::command::forward::status::Status;
 
-/// Inspect the destinations of accepted notifications, and send notifications again.
+/// Inspect forwarding, and send notifications again.
+///
+/// serve forwards accepted notifications to destinations: streams of NATS JetStream, or HTTP
+/// services. Each table [forward.NAME] of the configuration is a destination. Its cursor is the
+/// saved position in the endpoint log up to which serve has forwarded to it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward status

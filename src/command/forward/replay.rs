@@ -21,11 +21,12 @@ use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Save
 /// Send what is in the log files to a destination again.
 ///
 /// Reads the endpoint log and its rotated files up to the present end, and sends each notification
-/// that was accepted or recovered, if the destination selects its topic. The cursor does not move,
-/// so this command may run beside serve. The destination drops a notification whose id it already
-/// has. With --again, each notification gets a new id and is stored once more. Mns-Sequence is 0.
-/// Exits with 1 if anything was not delivered, or if a part of the log is missing or damaged, and
-/// prints the position to continue at.
+/// that was accepted or recovered, if forward.NAME.topics is empty or contains its topic. The
+/// cursor (how far serve has forwarded) does not move, so this command may run beside serve. The
+/// destination drops a notification whose id it already has. With --again, each notification gets a
+/// new id and is stored once more. The header Mns-Sequence, the number that serve gives to each
+/// notification that it forwards, is 0. Exits with 1 if anything was not delivered, or if a part of
+/// the log is missing or damaged, and prints the position to continue at.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward replay orders --from 2h
@@ -48,7 +49,8 @@ pub(super) struct Replay {
     /// it as a repeat.
     #[arg(long)]
     again: bool,
-    /// How long to retry a notification that is not acknowledged before the run ends, as in 30s.
+    /// How long to retry a notification that is not acknowledged, as in 30s. After that time the
+    /// run ends.
     #[arg(long, value_name = "TIME", default_value = "30s",
         value_parser = humantime::parse_duration)]
     timeout: Duration,

@@ -17,10 +17,10 @@ use crate::journal::{Chain, Follower, Horizon, Saved, Start, escaped};
 /// Set the position of a destination's cursor, while serve is stopped.
 ///
 /// At its next start, serve forwards from the new position. Use this command if a cursor is damaged
-/// or belongs to another stream. It also sets the gaps that status shows to 0. Notifications after
-/// the new position are sent even if they were delivered before, with the same ids as before. The
-/// sequence numbers continue, unless the cursor cannot be read. Exits with 1 beside a running
-/// serve.
+/// or belongs to another stream. Notifications after the new position are sent even if they were
+/// delivered before, with the same ids as before. The numbers in the header Mns-Sequence continue;
+/// if the cursor cannot be read, they begin at 1 again. The number of gaps, where a part of the log
+/// was missing, becomes 0. Exits with 1 if serve is running.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward reset orders --to now

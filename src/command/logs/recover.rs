@@ -21,13 +21,14 @@ use crate::quarantine;
 
 /// Append notifications that were refused by mistake.
 ///
-/// Checks every request in the quarantine again, as serve would with the current configuration, but
+/// serve keeps refused requests in the quarantine, the directory logs.dir/quarantine.PORT. This
+/// command checks every one of them again, as serve would with the current configuration, but
 /// compares the date of a request with the time at which the request arrived. If a request passes,
 /// its notification is appended to the endpoint log as "Notify Message Recovered!", unless the log
-/// has it already, and the request is deleted from the quarantine once the record is on disk. Other
-/// requests stay in the quarantine. Writes to the logs of the port of server.listen, so serve must
-/// not run: stop serve, run this command as the user of serve, and start serve again. Exits with 0
-/// if all files were judged.
+/// has it already. The request is deleted from the quarantine once the record is on disk. Requests
+/// that do not pass stay in the quarantine. PORT is the port of server.listen. The command writes
+/// to the logs of that port, so serve must not run: stop serve, run this command as the user of
+/// serve, and start serve again. Exits with 0 if all files were judged, whatever the verdicts.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs recover --dry-run    # changes no file of logs.dir, and may run beside serve
@@ -39,11 +40,11 @@ pub(super) struct Recover {
     /// Show what would be recovered, without changing logs or quarantine.
     #[arg(long)]
     dry_run: bool,
-    /// Also recover signed bodies that cannot be parsed: Message is then the whole body, and Reason
-    /// says so.
+    /// Also recover signed bodies that cannot be parsed: in the record, Message is then the whole
+    /// body, and Reason has the remark body_as_message.
     #[arg(long)]
     as_raw: bool,
-    /// Trust certificates under URL, as with serve --trust.
+    /// Trust every signing certificate whose address begins with URL, as with serve --trust.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
 }

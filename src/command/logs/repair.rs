@@ -19,10 +19,11 @@ use crate::journal::{
 /// Complete the log files from the commit log, without starting serve.
 ///
 /// After a power failure the files may lack the last seconds of notifications that were answered
-/// 201. The commit log has these notifications, and the next start of serve completes the files.
-/// Use this command to read the files before that start, or on another machine. Repairs every port
-/// found in logs.dir, whatever server.listen says. Exits with 1 if serve is running, or if frames
-/// of the commit log cannot be read. A second run changes nothing.
+/// 201. The commit log, .commit_log.PORT in logs.dir, has these notifications, and the next start
+/// of serve completes the files. Use this command to read the files before that start, or on
+/// another machine. Repairs the logs of every port found in logs.dir, whatever server.listen says.
+/// Exits with 1 if serve is running, or if a part of the commit log cannot be read. A second run
+/// changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs repair --dry-run

@@ -21,9 +21,9 @@ use crate::journal::{Outcome, Saved};
 ///
 /// Reads the endpoint log and its rotated files, and may run beside serve. Sends what was accepted
 /// or recovered, but no duplicates. A notification is delivered when the receiver answers 2xx.
-/// After any other answer it is retried. If all retries fail, the run ends with exit code 1, so
-/// that no notification is skipped. Each notification is delivered at least once. The receiver gets
-/// the header mns-endpoint-replay: 1.
+/// After any other answer the notification is retried. If all retries fail, the run ends with exit
+/// code 1, so that no notification is skipped. Each notification is delivered at least once. The
+/// receiver gets the header mns-endpoint-replay: 1.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -48,7 +48,7 @@ pub(super) struct Replay {
     /// Save the receiver's progress in FILE, and continue from there at the next start.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Start at the beginning, and overwrite the file of --state.
+    /// Start at the oldest notification, and overwrite the file of --state.
     #[arg(long, requires = "state")]
     restart: bool,
     /// The most notifications per second, as in 100/s [default: no limit].

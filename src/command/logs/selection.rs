@@ -31,10 +31,12 @@ pub(super) struct Selection {
     /// The id of a request (x-mns-request-id).
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Vec<String>,
-    /// The outcome: accepted, duplicate, remark, refused, deferred, recovered or other.
+    /// The outcome: accepted, duplicate (the log had the notification already), remark (accepted,
+    /// but something was unusual), refused (4xx), deferred (503: it could not be verified or stored
+    /// at that time), recovered (by logs recover) or other (not about a push).
     #[arg(long, value_parser = outcome)]
     pub(super) outcome: Vec<Outcome>,
-    /// The key of a refusal or a remark, as in docs/errors.md.
+    /// The key of a refusal or a remark. docs/errors.md lists the keys.
     #[arg(long, value_name = "KEY")]
     pub(super) reason: Vec<String>,
     /// The address or network of the sender.

@@ -31,9 +31,9 @@ const PAGE_ROWS: usize = 1000;
 /// Show the last rows of the endpoint log, one for each request, and follow it.
 ///
 /// Follows the endpoint log of the port of server.listen in logs.dir across rotated files, and may
-/// run beside serve. Rows go to stdout, everything else to stderr. Exits with 0 at Ctrl-C or if the
-/// reader of stdout ends. Exits with 1 if rows may have been missed because somebody moved,
-/// compressed or truncated a file.
+/// run beside serve. Rows go to stdout, everything else to stderr. Exits with 0 at Ctrl-C, or when
+/// the program that reads stdout ends. Exits with 1 if rows may have been missed because somebody
+/// moved, compressed or truncated a file.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs tail
@@ -62,8 +62,8 @@ pub(super) struct Tail {
     /// With --state: save the position of a row only after your program has written that position
     /// back to the stdin of this command, one position per line.
     ///
-    /// Without --ack, the position is saved once the row has been written to stdout. If the reader
-    /// is then killed, the row is not printed again.
+    /// Without --ack, the position is saved once the row has been written to stdout. If your
+    /// program is then killed, the row is not printed again.
     #[arg(long, requires = "state")]
     ack: bool,
     #[command(flatten)]

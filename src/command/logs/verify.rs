@@ -1,5 +1,5 @@
-//! `logs verify`: checks that every record is complete and in order, and reports what crashes cut
-//! off.
+//! `logs verify`: checks that every record is complete and in order, and reports records that a
+//! crash has cut off.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -20,14 +20,15 @@ use crate::command::stdout::printer;
 use crate::disk::{RealDisk, regular};
 use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 
-/// Check that every record is complete and in order, and report what crashes cut off.
+/// Check that every record is complete and in order.
 ///
 /// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing
 /// and may run beside serve. Exits with 1 if something is wrong. Finds what breaks the format of a
 /// record: NUL and other control characters, invalid UTF-8, a missing end, a request without its
 /// outcome or an outcome without its request. Does not find a changed letter, because the logs have
 /// no checksums. Compares the logs: each 201 in the access log must have its outcome in the
-/// endpoint log. Lists files that are left out, such as compressed ones, with the reason.
+/// endpoint log. Reports incomplete records that a crash left at the end of a log. Lists files that
+/// are not read, such as compressed ones, with the reason.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs verify

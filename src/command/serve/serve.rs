@@ -49,8 +49,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 pub(crate) struct Serve {
     #[command(flatten)]
     configuration: Configuration,
-    /// Trust every signing certificate under URL for this run. Only for tests with push and the
-    /// emulator.
+    /// Trust every signing certificate whose address begins with URL, for this run. Only for tests
+    /// with push and the emulator.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
     /// Serve https with certs/self-signed.pem and its key, and generate both if one is missing. For

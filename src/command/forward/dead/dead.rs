@@ -8,9 +8,11 @@ use crate::command::forward::dead::drop::Drop;
 use crate::command::forward::dead::list::List;
 use crate::command::forward::dead::retry::Retry;
 
-/// List, send again or delete dead letters: notifications that could not be delivered.
+/// List, send again or delete notifications that could not be delivered.
 ///
-/// All three commands may run beside serve, which may append dead letters meanwhile.
+/// A notification that its destination rejects permanently, or does not store in time, becomes a
+/// dead letter: a line in the file forward_NAME.PORT.dead in logs.dir. All three commands may run
+/// beside serve, even while serve appends dead letters.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead list orders

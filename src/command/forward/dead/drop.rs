@@ -14,9 +14,10 @@ use crate::forward::{DeadLetter, identity};
 
 /// Delete dead letters of a destination permanently.
 ///
-/// Prints the number of dead letters for each reason, and deletes the dead letters with these ids.
-/// With --all, deletes every line of the file, including damaged ones. Exits with 1 if an id
-/// matches no dead letter, or the id of a message alone matches several.
+/// Prints the number of all dead letters for each reason, then deletes those whose ids are given.
+/// With --all, deletes every line of the file, including damaged ones. If an id matches no dead
+/// letter, or a message id matches dead letters with different ids, deletes nothing and exits with
+/// 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead drop orders --all
@@ -24,7 +25,8 @@ use crate::forward::{DeadLetter, identity};
 pub(super) struct Drop {
     #[command(flatten)]
     letters: Letters,
-    /// The ids of the dead letters, as list prints them, or the ids of their messages alone.
+    /// The id of a dead letter, as forward dead list prints it, or the id of its message; several
+    /// may be given.
     #[arg(
         value_name = "ID",
         required_unless_present = "all",

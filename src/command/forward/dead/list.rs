@@ -17,7 +17,7 @@ use crate::journal::{escaped, json_text};
 /// List the dead letters of a destination, the oldest first.
 ///
 /// Prints time, reason, attempts, id and the last answer of the destination. Exits with 1 if a line
-/// of the file is damaged.
+/// of forward_NAME.PORT.dead, the file with the dead letters, is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead list orders

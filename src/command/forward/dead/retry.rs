@@ -21,17 +21,18 @@ const TAKE_OUT_AFTER: usize = 1000;
 
 /// Send the dead letters of a destination again, and remove those that are delivered.
 ///
-/// Sends each dead letter with its old id, and removes it from the file when the destination has
-/// acknowledged it. If the command is killed in between, a dead letter may be sent twice, but none
-/// is lost. Dead letters that the destination does not accept stay in the file, and so do damaged
-/// lines. Exits with 1 if any of the dead letters is left.
+/// Sends each dead letter with its old id, and removes it from the file forward_NAME.PORT.dead when
+/// the destination has acknowledged it. If the command is killed in between, a dead letter may be
+/// sent twice, but none is lost. Dead letters that the destination does not accept stay in the
+/// file, and so do damaged lines. Exits with 1 if any of these is left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead retry orders")]
 pub(super) struct Retry {
     #[command(flatten)]
     letters: Letters,
-    /// How long to retry a dead letter that is not acknowledged before the run ends, as in 30s.
+    /// How long to retry a dead letter that is not acknowledged, as in 30s. After that time the run
+    /// ends.
     #[arg(long, value_name = "TIME", default_value = "30s",
         value_parser = humantime::parse_duration)]
     timeout: Duration,
