@@ -32,7 +32,7 @@ pub(super) struct Certificate {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Cache a certificate under the address in x-mns-signing-cert-url of the pushes.
+    /// Cache a certificate under the address by which pushes name it.
     #[command(after_help = "Example:
   mns-endpoint certificate add \\
     https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]

@@ -33,13 +33,13 @@ const DAYS_LEFT_MIN: u64 = 21;
 /// Check the configuration and its surroundings.
 ///
 /// Reads the configuration as serve does and looks for problems with the address to give to a
-/// subscription, IPv6, limits, variables that are not read, the TLS certificate, checks that are
-/// switched off, empty lists in [accept], logs.dir, signing.certificate_dir, free space and TZ.
-/// Searches the access log for pushes to a path that is not served, and asks a serve that runs with
-/// this configuration which owners and topics it has accepted. Creates and changes nothing. Does
-/// not check whether the address is free or another process uses the logs. Exits with 78 if any
-/// finding is an error (serve would not start, or its TLS certificate has expired), otherwise with
-/// 0.
+/// subscription, IPv6, limits, environment variables that look like keys but are not read, the TLS
+/// certificate, checks that are switched off, empty lists in [accept], logs.dir,
+/// signing.certificate_dir, free space and TZ. Searches the access log for pushes to a path that is
+/// not served, and asks a serve that runs with this configuration which owners and topics it has
+/// accepted. Creates and changes nothing. Does not check whether the address is free, or whether
+/// another process uses the logs. Exits with 78 if any finding is an error (serve would not start,
+/// or its TLS certificate has expired), otherwise with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
@@ -179,8 +179,8 @@ impl Findings {
     fn look_at_trust(&mut self, config: &Config) {
         for prefix in &config.insecure_prefixes {
             let text = format!(
-                "{prefix} is fetched without TLS: anyone on the network path can replace them and \
-                sign pushes"
+                "certificates whose address begins with {prefix} are fetched without TLS: anyone \
+                on the network path can replace them and sign pushes"
             );
             self.0
                 .push(Finding::warning("signing.certificate_prefixes", text));

@@ -17,7 +17,7 @@ use crate::signals::{Asked, Signals};
 /// How much faster than MNS a run with chaos retries.
 const CHAOS_TIME_WARP: u32 = 20;
 
-/// Run the vendor's manual on this machine: no account, no network, no setup.
+/// Run the vendor's manual on this machine: no account, no network.
 ///
 /// Starts a local MNS and an endpoint in this process, creates a topic, subscribes, publishes three
 /// messages, shows both logs, deletes the topic and stops. Exits with 0 only if every message

@@ -36,8 +36,9 @@ const GIVE_ONE: &str = "give the certificate with --certificate";
 /// Exits with 0 if every check passes.
 ///
 /// serve keeps refused requests as files in logs.dir/quarantine.PORT. Such a file also contains the
-/// time at which the request arrived, with which its date is compared, and the sender's address.
-/// Other captures do not contain this address, so accept.sources is not checked for them.
+/// sender's address, and the time at which the request arrived, which is compared with the date of
+/// the request. Other captures contain no sender's address, so accept.sources is not checked for
+/// them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint explain request.http

@@ -19,10 +19,11 @@ use crate::command::stdout::printer;
 use crate::journal::Row;
 use crate::server::RequestDetail;
 
-/// Show everything about one message: arrivals, outcomes, duplicates, its request.
+/// Show everything about one message.
 ///
-/// ID is the id of a message or of a request, or the position of a row. Searches rotated files too.
-/// Exits with 1 if nothing is found.
+/// Shows its arrivals, their outcomes, duplicates, and the request. ID is the id of a message or of
+/// a request, or the position of a row. Searches rotated files too. Exits with 1 if nothing is
+/// found.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs show 7DD60EDA4B73B7823DD99C962F179006

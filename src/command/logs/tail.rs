@@ -28,12 +28,12 @@ const LINES: usize = 10;
 /// How many rows one step of the backward search returns.
 const PAGE_ROWS: usize = 1000;
 
-/// Show the last rows of the endpoint log, one for each request, and follow it.
+/// Show the last rows of the endpoint log, and follow it.
 ///
-/// Follows the endpoint log of the port of server.listen in logs.dir across rotated files, and may
-/// run beside serve. Rows go to stdout, everything else to stderr. Exits with 0 at Ctrl-C, or when
-/// the program that reads stdout ends. Exits with 1 if rows may have been missed because somebody
-/// moved, compressed or truncated a file.
+/// A row is one request with its outcome. Follows the endpoint log of the port of server.listen in
+/// logs.dir across rotated files, and may run beside serve. Rows go to stdout, everything else to
+/// stderr. Exits with 0 at Ctrl-C, or when the program that reads stdout ends. Exits with 1 if rows
+/// may have been missed because somebody moved, compressed or truncated a file.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs tail

@@ -19,12 +19,12 @@ use crate::forward::{DeadLetter, DeadLetters, identity};
 /// removal rewrites the file.
 const TAKE_OUT_AFTER: usize = 1000;
 
-/// Send the dead letters of a destination again, and remove those that are delivered.
+/// Send dead letters again, and remove those that are delivered.
 ///
-/// Sends each dead letter with its old id, and removes it from the file forward_NAME.PORT.dead when
-/// the destination has acknowledged it. If the command is killed in between, a dead letter may be
-/// sent twice, but none is lost. Dead letters that the destination does not accept stay in the
-/// file, and so do damaged lines. Exits with 1 if any of these is left.
+/// Sends each dead letter of the destination with its old id, and removes it from the file
+/// forward_NAME.PORT.dead when the destination has acknowledged it. If the command is killed in
+/// between, a dead letter may be sent twice, but none is lost. Dead letters that the destination
+/// does not accept stay in the file, and so do damaged lines. Exits with 1 if any of these is left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead retry orders")]
