@@ -17,23 +17,25 @@ use crate::config;
 use crate::forward::{NotBuried, Phase, SavedCondition, Settings, Verdict};
 use crate::journal::{escaped, json_text};
 
-/// Show what has been forwarded to each destination, how much is left, and why nothing is
-/// delivered.
+/// Show what has been forwarded to each destination, and what is left.
 ///
-/// Reads the cursors, conditions and dead letters of the destinations, and the log, in logs.dir;
-/// changes nothing and may run beside serve, which saves cursors and conditions once a second. The
-/// notifications after a cursor are counted by reading the log, for at most 5 s a destination.
-/// Exits with 1 if a cursor cannot be used: nothing is forwarded to its destination then.
+/// For each destination, prints what serve has forwarded and what is left, whether notifications
+/// are delivered, or why not, and how many dead letters (undeliverable notifications) there are.
+/// Reads only files in logs.dir, changes nothing, and may run beside serve. serve saves its cursors
+/// (how far it has forwarded) and the conditions of the destinations once a second. The
+/// notifications after a cursor are counted by reading the log, for at most 5 s for each
+/// destination. Exits with 1 if a cursor cannot be used: nothing is forwarded to its destination
+/// then.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward status
   mns-endpoint forward status orders --output json")]
 pub(in crate::command::forward) struct Status {
-    /// The destination [default: all].
+    /// The destination: NAME in [forward.NAME] [default: all].
     name: Option<String>,
     #[command(flatten)]
     log: LogArguments,
-    /// How it is printed: as lines, or as one JSON object for each destination.
+    /// The format: lines, or one JSON object for each destination.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
