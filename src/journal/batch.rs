@@ -27,8 +27,8 @@ pub(super) type Waiting = waiting::Waiting<Result<Receipt, JournalError>>;
 /// let forged = mns_endpoint::journal::Receipt { is_duplicate: false };
 /// ```
 ///
-/// This example compiles, which shows that the path in the one above is right, and that only the
-/// private field makes it fail:
+/// This example compiles, so the path is right, and only the private field makes the example above
+/// fail:
 ///
 /// ```
 /// fn of(receipt: &mns_endpoint::journal::Receipt) -> bool { receipt.is_duplicate() }

@@ -61,7 +61,7 @@ impl Chores {
                 free,
                 low_water,
                 "Free space is below logs.low_water: refusals are logged without details, and \
-                    health is 503"
+                    health checks are answered 503"
             ),
             (Space::Low | Space::Scarce, Space::Enough) => {
                 info!(free, low_water, "Free space is above logs.low_water again")

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How much the journal queues before it refuses more.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The maximum of entries that requests wait for and that are not yet committed. The same
-    /// maximum applies, separately, to refusals.
+    /// The maximum number of entries that requests wait for and that are not yet committed. The
+    /// same maximum applies, separately, to refusals.
     pub entries_max: usize,
-    /// Their bytes.
+    /// The maximum number of bytes in these entries.
     pub bytes_max: usize,
-    /// The maximum bytes of refusals that are not yet written. A push waits behind them in the same
-    /// queue, so the limit is low enough for the slowest disk.
+    /// The maximum number of bytes in refusals that are not yet written. A push waits behind them
+    /// in the same queue, so the limit is low enough for the slowest disk.
     pub refused_bytes_max: usize,
     /// A batch is closed once it has this many bytes. In a larger batch, the longer sync costs more
     /// than the saved commits.

@@ -17,8 +17,8 @@ use crate::journal::logs::{Fault, Log, LogFiles, Logs};
 use crate::journal::meters::Meters;
 use crate::journal::{Settings, SyncMode};
 
-/// How often the writer reacts to a change of a log before it writes a batch. Then it writes to the
-/// log as it is, so that somebody who keeps changing the log cannot block the writer.
+/// To how many changes of a log the writer reacts before it writes a batch. After that it writes to
+/// the log as it is, so that somebody who keeps changing the log cannot block the writer.
 const CHANGES_MAX: usize = 3;
 
 /// Proof that a batch is committed: it is written to both logs, and either the commit log that
@@ -32,8 +32,8 @@ const CHANGES_MAX: usize = 3;
 /// let forged = mns_endpoint::journal::Committed { _by_the_commit: () };
 /// ```
 ///
-/// This example compiles, which shows that the path in the one above is right, and that only the
-/// private field makes it fail:
+/// This example compiles, so the path is right, and only the private field makes the example above
+/// fail:
 ///
 /// ```
 /// fn of(committed: &mns_endpoint::journal::Committed) {}

@@ -215,7 +215,7 @@ fn done(recovered: &Recovered) -> Vec<String> {
     }));
     parts.extend(recovered.damaged.iter().map(|damaged| {
         let log = damaged.log.name();
-        format!("{log} is damaged, and nothing of it was cut off: see logs verify")
+        format!("{log} is damaged, and nothing was cut off: run mns-endpoint logs verify")
     }));
     parts
 }

@@ -31,7 +31,7 @@ pub(in crate::journal) struct CommitLog {
 
 impl CommitLog {
     /// Uses the commit log that an earlier process left, or starts to create a new one. Everything
-    /// in the logs is already durable.
+    /// in the logs must already be durable.
     pub(in crate::journal) fn start(
         bytes_max: u64,
         left: Option<Left>,
@@ -115,7 +115,7 @@ impl CommitLog {
             }
             Done::Made(Ok(())) => self.adopt(logs, now)?,
             Done::Made(Err(error)) => {
-                warn!(%error, "No commit log can be created: until there is one each commit syncs \
+                warn!(%error, "No commit log can be created: until there is one, each commit syncs \
                     both logs, which takes longer");
                 self.retry_later(now);
             }
@@ -179,7 +179,7 @@ impl CommitLog {
         }
     }
 
-    /// Replaces the commit log if somebody removed it (then it is gone at the exit) or cut it.
+    /// Replaces a commit log that somebody cut or removed: its file is gone once the process ends.
     pub(super) fn demand_name(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         let Some(segment) = &self.segment else {
             return Ok(());
@@ -271,8 +271,8 @@ impl CommitLog {
         if logs.demand_sound().is_err() {
             return Err(logs.give_up(cause));
         }
-        warn!(%cause, "The commit log cannot be used: until there is a new one each commit syncs \
-            both logs, which takes longer");
+        warn!(%cause, "The commit log cannot be used: until there is a new one, each commit \
+            syncs both logs, which takes longer");
         self.leave(logs, now)
     }
 

@@ -162,7 +162,9 @@ impl Logs {
         if let Some(DamagedLog { offset, places, .. }) = damaged {
             error!(
                 log = log.name(),
-                offset, places, "A log is damaged, and nothing of it was cut off: see logs verify"
+                offset,
+                places,
+                "A log is damaged, and nothing was cut off: run mns-endpoint logs verify"
             );
         }
         self.sync_file(log)?;

@@ -131,8 +131,8 @@ impl Logs {
     /// otherwise, after a power cut, a push could be marked as the duplicate of a record that was
     /// lost.
     pub(in crate::journal) fn save(&mut self, save: impl FnOnce(&LogFiles, u64) -> io::Result<()>) {
-        // Reset before the attempt, so that a failed one is retried after as many bytes again and
-        // not with each batch.
+        // Reset this before the attempt, so that a failed attempt is repeated after the same number
+        // of bytes again, and not with each batch.
         self.unsaved = 0;
         // The snapshot covers what was written, not what the file contains now: if somebody has
         // just truncated the file, a snapshot of the shorter file would match whatever is written

@@ -98,7 +98,7 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.lock", self.port))
     }
 
-    /// The commit log: what is not yet durable in both logs.
+    /// The commit log, with the batches that may not be durable in both logs yet.
     #[must_use]
     pub fn commit_log(&self) -> PathBuf {
         self.dir.join(format!(".commit_log.{}", self.port))
@@ -110,7 +110,7 @@ impl Names {
         self.dir.join(format!(".commit_log.{}.new", self.port))
     }
 
-    /// The snapshot of the duplicates.
+    /// The snapshot of the fingerprints by which duplicates are recognised.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))

@@ -33,7 +33,7 @@ pub enum OpenError {
     Unwritable(#[from] Unwritable),
     /// Something that is not a regular file is at the path of a file.
     #[error(
-        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it has to be one; \
+        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it must be one; \
          logs.stdout = \"access\" prints the access lines as well; mend it with: \
          {fix}", path.display()
     )]

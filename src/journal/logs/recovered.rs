@@ -33,7 +33,8 @@ pub struct TornTail {
     pub offset: u64,
     /// The number of bytes that were truncated.
     pub bytes: u64,
-    /// Whether the truncated bytes were saved in the `.torn` file. A full disk has no room for it.
+    /// Whether the truncated bytes were saved in the `.torn` file. If the disk is full, they are
+    /// not.
     pub is_kept: bool,
 }
 

@@ -20,8 +20,8 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(in crate::journal) struct Retention {
     keep: Duration,
-    /// When the newest rotated file was written, as of the start. Files that this process writes
-    /// carry the time of its own clock, so they prove nothing.
+    /// When the newest of the rotated files that existed at the start was last written. Files that
+    /// this process writes carry the time of its own clock, so they prove nothing.
     newest: Option<SystemTime>,
     /// The latest trusted Date, and when it arrived. The true time at that instant was this or
     /// later.
@@ -33,7 +33,7 @@ pub(in crate::journal) struct Retention {
 }
 
 impl Retention {
-    /// Files are kept for `keep`; `newest` is when the newest rotated file was written, as of now.
+    /// Files are kept for `keep`; `newest` is when the newest rotated file was last written.
     pub(in crate::journal) fn new(
         keep: Duration,
         newest: Option<SystemTime>,

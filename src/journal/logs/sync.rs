@@ -23,8 +23,8 @@ const WRITE_BACK_BYTES: u64 = 1024 * 1024;
 /// let forged = mns_endpoint::journal::LogsSynced { mark: 1 };
 /// ```
 ///
-/// This example compiles, which shows that the path in the one above is right, and that only the
-/// private field makes it fail:
+/// This example compiles, so the path is right, and only the private field makes the example above
+/// fail:
 ///
 /// ```
 /// fn of(synced: &mns_endpoint::journal::LogsSynced) {}

@@ -1,5 +1,5 @@
-//! Selects rows. A row must match every condition, and it matches a condition if it has one of its
-//! values.
+//! Selects rows. A row must match every condition. A condition with several values matches if one
+//! of them does.
 
 use std::net::{IpAddr, SocketAddr};
 

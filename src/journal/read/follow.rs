@@ -1,10 +1,10 @@
 //! Follows an endpoint log from a position, row by row and from one file to the next.
 //!
 //! A follower reads each file to its end and continues in the next younger one, whoever rotated it.
-//! If somebody changes the files so that it cannot follow, it reports that. It may return a row
-//! twice, and then marks it, but it never skips a row silently. It returns no incomplete records
-//! and, if the commit state is known, no uncommitted ones. It never waits: at the end of the log,
-//! the caller of [`Follower::poll`] waits for [`POLL_INTERVAL`].
+//! It reports a change of the files that it cannot follow. It may return a row twice, and then
+//! marks that row, but it never skips a row silently. It returns no incomplete records and, if the
+//! commit state is known, no uncommitted ones. It never waits: at the end of the log, the caller of
+//! [`Follower::poll`] waits for [`POLL_INTERVAL`].
 
 use std::io;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Follower {
     chunk_bytes: usize,
     pub(super) chunk_bytes_min: usize,
     pub(super) last_time: Option<RecordTime>,
-    /// Set if rows may be missing after the row of this time. They are reported with the next row.
+    /// Set if rows may be missing after the row of this time; reported with the next row.
     missed_after: Option<Option<RecordTime>>,
     again: Option<Again>,
 }

@@ -55,7 +55,7 @@ pub struct Page {
 pub struct Progress {
     /// The number of bytes that were searched.
     pub bytes: u64,
-    /// The number of bytes, in all files, that the search had to search when it began.
+    /// How many bytes there were to search, in all files, when the search began.
     pub bytes_total: u64,
     /// The number of bytes that are newer than the start of the search, so that it never reads
     /// them.

@@ -23,7 +23,9 @@ pub enum NoPlace {
         known: String,
     },
     /// No record begins there.
-    #[error("no record of {name} begins at byte {offset}: the one before begins at {before}")]
+    #[error(
+        "no record of {name} begins at byte {offset}: the record before begins at byte {before}"
+    )]
     InARecord {
         /// The name of the file.
         name: String,
@@ -33,7 +35,7 @@ pub enum NoPlace {
         before: u64,
     },
     /// The offset is beyond the end of the file.
-    #[error("{name} ends at byte {end}, before {offset}")]
+    #[error("{name} ends at byte {end}, which is before byte {offset}")]
     BeyondTheEnd {
         /// The name of the file.
         name: String,

@@ -57,8 +57,8 @@ pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
 /// JSON on one line, without characters that a viewer interprets.
 ///
 /// DEL, the control characters above it and the characters that reorder or break a line are written
-/// as `\u2028`, which every JSON parser decodes. `serde_json` alone escapes only what is below
-/// U+0020.
+/// as escapes such as `\u2028`, which every JSON parser decodes. `serde_json` alone escapes only
+/// what is below U+0020.
 #[must_use]
 pub fn json_text(value: &serde_json::Value) -> String {
     let mut out = Vec::new();
