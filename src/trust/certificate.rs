@@ -1,4 +1,4 @@
-//! A certificate that MNS signs with. It is only used to check signatures.
+//! A certificate with the key by which signatures of MNS are checked.
 //!
 //! The certificate that MNS really uses is a self-signed RSA certificate of 512 bits that expired
 //! in 2016 (protocol.md 2.2). So only its key is used, and trust comes from the address from which

@@ -22,7 +22,7 @@ pub enum Untrusted {
     #[error("the header content-md5 is missing")]
     ContentMd5Missing,
     /// Caused by the peer, or by a proxy that changed the body.
-    #[error("the body is not the one whose digest was signed")]
+    #[error("the body does not match the signed digest")]
     ContentMd5Mismatch,
     /// Caused by the peer, or MNS moved to an address that is not configured yet.
     #[error(transparent)]

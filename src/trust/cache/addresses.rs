@@ -31,8 +31,8 @@ impl Addresses {
     }
 
     /// The slot of an address. A new slot is created only if the address is MNS's own or if `pay`
-    /// takes its first fetch from a budget. If there are too many slots of its kind, it evicts the
-    /// one that has been unused the longest.
+    /// takes its first fetch from a budget. If there are then too many slots of that kind, the one
+    /// that has been unused the longest is evicted.
     pub(super) fn get_or_pay(
         &self,
         url: &SigningCertUrl,
@@ -49,8 +49,8 @@ impl Addresses {
         })
     }
 
-    /// Counts a use that verified a push. Returns `false`, and counts nothing, if another
-    /// certificate is proven for the address, or none. Takes no lock.
+    /// Counts a use that verified a push. Returns `false`, and counts nothing, unless this
+    /// certificate is the proven one of the address. Takes no lock.
     pub(super) fn note_use(
         &self,
         url: &SigningCertUrl,

@@ -115,7 +115,7 @@ impl CertificateCache {
         let Some(slot) = self.supply.addresses.get_or_pay(url, || self.pays(asker)) else {
             return self.supply.get_unfetched(url, FetchError::OverBudget).await;
         };
-        // The path of nearly every push, so it takes no lock.
+        // Nearly every push returns here, so this path takes no lock.
         if let Some(certificate) = slot.cached.load_full() {
             return Ok(certificate);
         }

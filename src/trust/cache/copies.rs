@@ -48,7 +48,7 @@ impl Copies {
             .collect()
     }
 
-    /// Loads the copy of an address. Logs that it is used, or why it cannot be.
+    /// Loads the copy of an address. Logs that the copy is used, or why it cannot be used.
     pub(super) async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         let (store, address) = (self.store.clone(), url.clone());
         match spawn_blocking(move || store.load(&address)).await {

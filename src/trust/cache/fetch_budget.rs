@@ -267,8 +267,8 @@ mod tests {
                 ],
             );
             most = most.max(budget.buckets.lock().unwrap().networks.len());
-            // Go on faster than the shared bucket refills, so that it is always that bucket that
-            // bounds the map.
+            // Advance by less time than the shared bucket needs to gain a fetch, so that the shared
+            // bucket bounds the map.
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert!(most <= bound, "{most} of {bound}");
