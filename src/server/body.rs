@@ -98,8 +98,8 @@ impl<'e> Push<'e> {
         // Check the head first: a wrong head is refused for the same reason however much room there
         // is.
         settings.check_head(&self.request)?;
-        // Check this before the body is read too: a push that cannot be stored or forwarded need
-        // not be read.
+        // Check these two before the body is read as well: a push that cannot be stored or
+        // forwarded need not be read.
         journal.check_room()?;
         handover.check()?;
         if let Some(permit) = in_flight.check() {

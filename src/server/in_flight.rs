@@ -19,9 +19,9 @@ use crate::server::awaited::{Awaited, AwaitedBodies};
 const REQUESTS_MAX: usize = 4096;
 /// The most bytes of all bodies that have arrived and are not answered yet.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The part of [`BYTES_MAX`] for requests that are not proved to be from MNS.
+/// The most bytes of requests that are not proved to be from MNS.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The part of these bytes for bodies that are still to arrive after their signed head.
+/// The most bytes of bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
 /// a single stranger can exceed [`STRANGER_BYTES_MAX`].
@@ -194,8 +194,8 @@ impl<'a> Permit<'a> {
             Share::Awaited => all <= BYTES_MAX && share <= AWAITED_BYTES_MAX,
             Share::Push => all <= BYTES_MAX || share <= RESERVED_BYTES,
         };
-        // If nobody else has any bytes, admit these: otherwise a body larger than its share could
-        // never arrive, however often MNS retries the push.
+        // If nobody else has any bytes, admit the new ones: otherwise a body larger than its share
+        // could never arrive, however often MNS retries the push.
         if fits || all == own {
             self.bytes = own;
             return true;

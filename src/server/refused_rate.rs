@@ -22,7 +22,7 @@ pub struct RefusedLimits {
     pub records: Option<u64>,
     /// How many bytes of each body are logged.
     pub body_bytes: usize,
-    /// How many bytes their access lines have; `None` for no limit.
+    /// How many bytes of access lines they may write; `None` for no limit.
     pub line_bytes: Option<u64>,
 }
 
