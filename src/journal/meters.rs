@@ -59,7 +59,7 @@ pub struct Meters {
     synced_ms: AtomicU64,
 }
 
-/// The state and the work of the commit log.
+/// The state and the work of the commit log, in which each frame is the copy of a batch.
 #[derive(Debug, Default)]
 pub struct CommitLogMeters {
     /// Its length in bytes; 0 while there is no commit log and each commit syncs both logs.

@@ -1,4 +1,6 @@
 //! Checkpoints: both logs catch up with the commit log, so that its frames can be overwritten.
+//!
+//! A frame is the copy of a batch in the commit log, which has two halves that are used in turn.
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,8 @@ use crate::journal::commit::replay::{self, Left};
 use crate::journal::commit::segment::Segment;
 use crate::journal::{LogFiles, Names, Recovered};
 
-/// What the commit log of a port contains that its logs may lack.
+/// What the commit log of a port contains that its logs may lack, counted in frames: the copies of
+/// batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Uncovered {
     /// Frames that a start would replay.

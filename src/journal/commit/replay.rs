@@ -1,12 +1,12 @@
 //! Replay: a start completes the logs from the frames that they may lack.
 //!
-//! A frame is written to its offset even if the file already has its bytes: after a failed sync the
-//! page cache may have bytes that the disk does not. A frame may be written to its offset under two
-//! conditions. A record must end just before the offset. And each byte at the offset must equal the
-//! new one, be a zero left by a power cut, or be past the end of the file. The logs contain no
-//! zeros, so no other record is ever overwritten, whatever happened to the files in the meantime. A
-//! frame that does not fit its offset is appended: then a record may be in the log twice, but no
-//! record is missing.
+//! A frame is the copy of a batch in the commit log, with its offsets in both logs. It is written
+//! to its offset even if the file already has its bytes: after a failed sync the page cache may
+//! have bytes that the disk does not. A frame may be written to its offset under two conditions. A
+//! record must end just before the offset. And each byte at the offset must equal the new one, be a
+//! zero left by a power cut, or be past the end of the file. The logs contain no zeros, so no other
+//! record is ever overwritten, whatever happened to the files in the meantime. A frame that does
+//! not fit its offset is appended: then a record may be in the log twice, but no record is missing.
 
 use std::io;
 

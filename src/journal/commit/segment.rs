@@ -1,4 +1,6 @@
 //! The file of the commit log: written full once, then overwritten half by half.
+//!
+//! It contains frames, each the copy of a batch. A life begins whenever a half is begun.
 
 use std::io;
 
@@ -181,9 +183,9 @@ impl Segment {
     }
 
     /// Continues in the other half and overwrites its frames, which must be durable in the logs.
-    /// The new life's first frame says that they are. If a power cut tears that frame, the next
-    /// start replays the old frames that are left. That changes nothing: the logs already have
-    /// their bytes at their offsets.
+    /// The first new frame records that. If a power cut tears it, a start replays the old frames
+    /// that are left. That changes nothing, because the logs already have their bytes at their
+    /// offsets.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if !self.is_other_half_covered() {
             return Err(io::Error::other("the logs lack frames of the other half"));

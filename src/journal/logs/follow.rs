@@ -63,8 +63,8 @@ impl Logs {
         Ok(is_full.then_some(Change::Rotate))
     }
 
-    /// Makes a change. If there is a commit log, the caller has made a checkpoint, so that no frame
-    /// refers to an offset in the logs any more.
+    /// Makes a change. If there is a commit log, the caller has made a checkpoint, so that none of
+    /// its frames refers to an offset in the logs any more.
     pub(in crate::journal) fn change(
         &mut self,
         log: Log,

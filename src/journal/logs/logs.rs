@@ -228,7 +228,8 @@ impl Logs {
     /// renamed, so that nothing in it is ever taken for acknowledged.
     pub(in crate::journal) fn give_up(&mut self, cause: io::Error) -> Fault {
         error!(%cause, "The disk failed permanently: nothing more is written until the next start");
-        // A failed sync closes the latch by itself. A failed truncation does not.
+        // Close the latch of the disk, which then accepts no further write. A failed sync has
+        // closed it already, but a failed truncation has not.
         self.files.disk.close();
         for log in Log::iter() {
             let Err(error) = self.files.live[log].cut(self.floor[log]) else {

@@ -16,7 +16,7 @@ pub struct Recovered {
 /// What was restored from the commit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Replayed {
-    /// Frames that were replayed.
+    /// Frames that were replayed. Each is the copy of a batch.
     pub frames: u64,
     /// Parts of frames that were appended, because other bytes were at their offsets.
     pub appended: u64,

@@ -15,9 +15,9 @@ const WRITE_BACK_BYTES: u64 = 1024 * 1024;
 
 /// Proof that both logs were synced after everything up to a mark was written to them.
 ///
-/// The caller chooses the mark: the number of the last frame that was written before the sync
-/// began. Only a sync of both logs yields this proof, so no frame is overwritten before its records
-/// are durable in the logs. This example does not compile:
+/// The caller chooses the mark: the number of the last frame of the commit log that was written
+/// before the sync began. Only a sync of both logs yields this proof, so no frame is overwritten
+/// before its records are durable in the logs. This example does not compile:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::LogsSynced { mark: 1 };
@@ -81,8 +81,8 @@ impl Logs {
         self.sync_file(Log::Endpoint)?;
         let appended = self.append_to(Log::Access, entry);
         if let Err(Fault::Refused(_)) = appended {
-            // The records of the batch were durable already. Without this sync a power cut could
-            // bring them back, although their pushes are answered 503.
+            // The records of the batch were already durable when they were truncated. Without this
+            // sync a power cut could bring them back, although their pushes are answered 503.
             self.sync_file(Log::Endpoint)?;
         }
         appended?;
@@ -90,7 +90,8 @@ impl Logs {
         Ok(LogsSynced { mark })
     }
 
-    /// Syncs both logs. After an error the latch is closed, and nothing was truncated.
+    /// Syncs both logs. After an error the disk accepts no further write, and nothing was
+    /// truncated.
     pub(in crate::journal) fn sync(&mut self, mark: u64) -> io::Result<LogsSynced> {
         Log::iter().try_for_each(|log| self.files.live[log].sync())?;
         Ok(LogsSynced { mark })

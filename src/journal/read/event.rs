@@ -44,7 +44,7 @@ pub struct Polled {
 /// What a follower can find.
 #[derive(Debug)]
 pub enum Event {
-    /// A row.
+    /// A row: the outcome of a request, with the request if that was logged.
     Row {
         /// The row.
         row: Box<Row>,
