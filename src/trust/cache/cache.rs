@@ -191,7 +191,7 @@ impl CertificateCache {
             return None;
         }
         // Check this before the address becomes known, because `peer` paid for the fetch only if
-        // the address was a newcomer.
+        // the address was not known yet.
         if !self
             .supply
             .addresses

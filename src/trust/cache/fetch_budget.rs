@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use crate::trust::cache::addresses::ADDRESSES_MAX;
 use crate::trust::cache::slot::Slot;
 
-/// The maximum number of concurrent fetches of newcomers. Strangers can name any number of
-/// addresses; those beyond the limit are only looked up on disk.
+/// The maximum number of concurrent fetches of newcomers: addresses that have not verified a push
+/// and are not MNS's own. Strangers can name any number of addresses; those beyond the limit are
+/// only looked up on disk.
 pub(super) const FETCHES_MAX: usize = 16;
 /// The maximum number of concurrent fetches of known addresses: one for each, so that none waits
 /// for another.
