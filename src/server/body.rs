@@ -1,5 +1,5 @@
 //! Reads the body, and decides whether there is room for it, how long it may take, and whose share
-//! it uses.
+//! of the room for bodies it uses.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<'e> Head<'e> {
-    /// Checks the head, takes a permit, and reads the body.
+    /// Checks the head, takes a permit, which is room for the body, and reads the body.
     pub(super) async fn read(self) -> Result<(Pushed<'e>, Permit<'e>), Unread<'e>> {
         let Self { mut push, body } = self;
         let mut room = match push.make_room() {

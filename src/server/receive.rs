@@ -77,8 +77,8 @@ impl Pushed<'_> {
     /// Gives the permit back at the end.
     async fn receive(&self, mut room: Permit<'_>) -> Result<(Receipt, Forwarded), Refused<'_>> {
         let push = &self.push;
-        // Load the gate once for the whole request: a reload must not let one configuration verify
-        // the request and another one admit it.
+        // Load the gate, which is verifier and admission, once for the whole request: a reload must
+        // not let one configuration verify the request and another one admit it.
         let gate = push.endpoint.gate.load_full();
         let verified = verify(push, &gate.verifier, &mut room).await?;
         append(push, &gate.admission, &mut room, &verified)
@@ -198,8 +198,8 @@ async fn append(
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
-    // From here on an evicted connection may finish: its record is written in any case, and without
-    // the 201 MNS would only push it again.
+    // From here on the connection may finish even if it is evicted to make room: its record is
+    // written in any case, and without the 201 MNS would only push it again.
     push.arrival.connection.note_admitted();
     // Register before the hand-over to the journal: as soon as the journal has the record, the
     // forwarder may send it and get its acknowledgement.

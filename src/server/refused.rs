@@ -1,5 +1,5 @@
-//! Builds what a refused request leaves: a record, an access line and a file in the quarantine,
-//! each limited by its budget.
+//! Builds what a refused request leaves: a record, an access line, and a file in the quarantine,
+//! the directory of refused requests. Each is limited by its budget.
 
 use crate::journal::{Entry, Space};
 use crate::mns::{Notification, SignedRequest};
