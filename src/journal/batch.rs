@@ -6,7 +6,7 @@ use crate::journal::record::write_duplicate;
 use crate::journal::storage::Committed;
 use crate::journal::waiting::{self, answer_all};
 
-/// What the handle asks of the writer.
+/// A command of the handle to the writer.
 pub(super) enum Command {
     Write(Entry, Option<Waiting>),
     Reopen,

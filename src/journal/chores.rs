@@ -56,7 +56,7 @@ impl Chores {
         };
         let low_water = self.low_water_bytes;
         match shared.vitals.measure(free, low_water) {
-            // Only a change is logged: this runs every second.
+            // Log only a change, because this runs every second.
             (Space::Enough, Space::Low | Space::Scarce) => warn!(
                 free,
                 low_water,

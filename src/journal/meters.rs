@@ -62,7 +62,8 @@ pub struct Meters {
 /// The state and the work of the commit log, in which each frame is the copy of a batch.
 #[derive(Debug, Default)]
 pub struct CommitLogMeters {
-    /// Its length in bytes; 0 while there is no commit log and each commit syncs both logs.
+    /// The length of the commit log in bytes; 0 while no commit log is ready and each commit
+    /// syncs both logs.
     pub bytes: AtomicU64,
     /// Bytes in use in the half that is being written.
     pub used_bytes: AtomicU64,

@@ -49,7 +49,7 @@ pub(super) struct Room {
 pub struct Waits {
     /// Entries.
     pub entries: usize,
-    /// Their bytes.
+    /// The bytes in these entries.
     pub bytes: usize,
 }
 

@@ -30,11 +30,11 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Duplicates {
-    /// It is logged as a duplicate.
+    /// The notification is logged as a duplicate.
     Mark,
     /// Only its access line is logged.
     Drop,
-    /// It is logged like any other.
+    /// The notification is logged like any other.
     Off,
 }
 

@@ -53,7 +53,7 @@ impl Shared {
             .meters
             .refusals_dropped
             .fetch_add(count, Ordering::Relaxed);
-        // Only once: refusals come in floods, and serve reports the number when it stops.
+        // Warn only once: refusals come in floods, and serve reports the number when it stops.
         if before == 0 && count > 0 {
             warn!(
                 "Not all refusals can be logged: those left out are counted, and reported when \

@@ -57,7 +57,7 @@ pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
         }
     }
     for (_, mut others) in threads {
-        // Any of them would do: the one that is woken sends the answers for the others.
+        // Wake any one of the tasks: the task that is woken sends the answers for the others.
         if let Some((sender, answer)) = others.0.pop() {
             give(sender, answer, others);
         }

@@ -183,8 +183,8 @@ impl Writer {
         if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
-        // Before asking to reopen, the operator may have freed space or restored a file, so
-        // whatever failed is retried now.
+        // The operator may have freed space or restored a file before asking to reopen, so a failed
+        // switch of a log is retried now.
         if batch.reopens > 0 {
             self.storage.logs_mut().retry_now();
         }

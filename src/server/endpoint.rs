@@ -49,7 +49,7 @@ pub struct Endpoint {
     pub draining: CancellationToken,
 }
 
-/// What an endpoint is built from. Its other parts start empty.
+/// The parts from which an endpoint is built. All other parts start empty.
 pub struct Parts {
     /// Decides which requests are accepted.
     pub gate: Gate,

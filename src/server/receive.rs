@@ -33,7 +33,8 @@ impl Responder for Arc<Endpoint> {
     /// While the endpoint drains, each answer also closes its connection.
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
         let response = answer_one(self, arrival, request).await;
-        // Otherwise MNS would send further pushes on this connection, and the drain would not end.
+        // Close the connection: otherwise MNS would send further pushes on it, and the drain would
+        // not end.
         if self.draining.is_cancelled() {
             respond::last(response)
         } else {

@@ -16,8 +16,8 @@ use crate::server::{RefusedLimits, SecretPath};
 pub struct Settings {
     /// The paths that MNS posts to.
     pub paths: Paths,
-    /// What a proxy removes from the start of the path. It is put back before a path is compared or
-    /// a signature is checked.
+    /// The prefix that a proxy removes from the path. It is put back before a path is compared or a
+    /// signature is checked.
     pub path_prefix: String,
     /// The path of the health check for load balancers.
     pub health_path: Option<String>,

@@ -22,13 +22,13 @@ pub struct Admission {
 /// A genuine push that is not meant for us, with the value that is not configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
-    /// Its topic belongs to an account that is not configured.
+    /// The topic belongs to an account that is not configured.
     #[error("the topic's owner {0:?} is not one of accept.topic_owners")]
     Owner(String),
-    /// Its topic is not configured.
+    /// The topic is not configured.
     #[error("the topic {0:?} is not one of accept.topics")]
     Topic(String),
-    /// It came from an address that is not configured.
+    /// The push came from an address that is not configured.
     #[error("the peer's address {0} is not in accept.sources")]
     Source(IpAddr),
 }

@@ -36,7 +36,7 @@ pub struct KeyChange {
     pub new_key: String,
 }
 
-/// What a verified push says about its key.
+/// What a verified push shows about the key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Observation {
     /// The key was known at this address.

@@ -101,7 +101,7 @@ impl CommitLog {
     pub(in crate::journal) fn close(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         self.checkpoint(logs, now)?;
         let erased = self.segment.as_mut().map_or(Ok(()), Segment::erase);
-        // This does not make the close fail: the checkpoint is synced, and the logs have
+        // This failure does not make the close fail: the checkpoint is synced, and the logs have
         // everything.
         if let Err(error) = erased {
             warn!(%error, "The commit log cannot be overwritten: the contents of messages stay in \

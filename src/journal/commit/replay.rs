@@ -218,7 +218,8 @@ impl Found {
         let readable = frames.iter().filter(|(_, head)| head.number <= synced);
         let readable = u64::try_from(readable.count()).unwrap_or(u64::MAX);
         frames.retain(|(_, head)| Log::iter().any(|log| head.places[log].len > 0));
-        // They were read in the order of the file, in which the later half may come first.
+        // Sort the frames, because they were read in the order of the file, in which the half with
+        // the later life may come first.
         frames.sort_by_key(|(_, head)| head.number);
         let missing = if number == 0 {
             // If no frame can be read, their number is unknown. But the first one, which has no

@@ -25,7 +25,7 @@ pub struct LogFiles {
     pub(super) mode: u32,
     pub(super) live: PerLog<LiveFile>,
     pub(super) dir: Directory,
-    /// Only keeps the lock.
+    /// Nothing uses this file: it only keeps the lock.
     pub(super) lock: Box<dyn DiskFile>,
 }
 

@@ -124,7 +124,7 @@ impl Logs {
         // not be durable.
         self.sync_file(log)?;
         if let Err(error) = open(&mut self.files) {
-            // Only the first failure is logged, not every retry.
+            // Log only the first failure, and not every retry.
             if self.switch_after[log].is_none() {
                 warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use \
                     until that works");

@@ -40,7 +40,7 @@ pub enum OpenError {
     NotAFile {
         /// The path.
         path: PathBuf,
-        /// What is there, as in "a FIFO".
+        /// What is at the path, as in "a FIFO".
         kind: &'static str,
         /// The command that fixes it.
         fix: String,
@@ -56,7 +56,7 @@ pub enum OpenError {
         dir: PathBuf,
         /// The path that is not a directory.
         path: PathBuf,
-        /// What it is, as in "a device".
+        /// What is at that path, as in "a device".
         kind: &'static str,
     },
     /// Another process has the lock.

@@ -206,7 +206,7 @@ impl Chain {
         links: &[Link],
     ) -> io::Result<bool> {
         let opened = match self.disk.open(path, Open::Read) {
-            // It was deleted or is not a regular file, so it has no rows.
+            // The file was deleted or is not a regular file, so it has no rows.
             Err(error) if is_no_file(&error) => return Ok(true),
             opened => opened,
         };

@@ -58,7 +58,7 @@ pub enum Event {
     Continued {
         /// The name under which the file was read.
         was: PathBuf,
-        /// Its current name, if known.
+        /// The current name of that file, if known.
         now: Option<PathBuf>,
         /// The file that is read next.
         next: PathBuf,

@@ -41,7 +41,7 @@ pub enum NoPlace {
         name: String,
         /// The offset.
         offset: u64,
-        /// Its length.
+        /// The length of the file.
         end: u64,
     },
     /// A file cannot be listed, opened or read.

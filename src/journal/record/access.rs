@@ -33,7 +33,7 @@ pub struct AccessLine<'a> {
     pub mns_version: Option<&'a [u8]>,
     /// The peer's address.
     pub peer: Option<SocketAddr>,
-    /// From the first byte of the request to the hand-over to the journal.
+    /// The time from the first byte of the request to the hand-over to the journal.
     pub duration: Option<Duration>,
     /// The reason key, if something was odd or wrong.
     pub reason: Option<&'a str>,

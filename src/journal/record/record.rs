@@ -23,7 +23,7 @@ pub const RECOVERED: &str = "Notify Message Recovered!";
 pub struct Record<'a> {
     /// When, and by which thread, it was made.
     pub stamp: &'a Stamp,
-    /// Its severity.
+    /// The severity.
     pub level: Level,
     /// The kind of record.
     pub place: Place,

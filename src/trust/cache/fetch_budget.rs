@@ -202,7 +202,7 @@ mod tests {
             0,
             "the same peer on a socket of both families"
         );
-        // Its rejected requests took nothing from the others.
+        // The rejected requests of that peer took nothing from the others.
         let others = (0..255).map(|number| format!("198.51.100.{number}"));
         assert_eq!(
             granted(&budget, others),
