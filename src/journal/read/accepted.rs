@@ -80,7 +80,9 @@ fn accepted_text(record: &[u8]) -> Option<NotificationKey> {
             continue;
         }
         set(&mut key, value.take());
-        value = split_attribute(line).filter(|(name, _)| key.slot(name).is_some());
+        value = split_attribute(line)
+            .filter(|(name, _)| key.slot(name).is_some())
+            .map(|(name, text)| (name, text.to_vec()));
         is_named |= value.is_some();
     }
     set(&mut key, value);

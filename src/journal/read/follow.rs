@@ -14,7 +14,7 @@ use crate::disk::FileId;
 use crate::journal::read::chain::{Chain, Link, OpenLink};
 use crate::journal::read::event::{Event, Polled, Start};
 use crate::journal::read::horizon::{Horizon, Readable};
-use crate::journal::read::position::Position;
+use crate::journal::read::position::{Position, Surroundings};
 use crate::journal::read::row::Row;
 use crate::journal::read::spans::{Next, Split, last_boundary, split};
 use crate::journal::read::successor::Successor;
@@ -162,24 +162,22 @@ impl Follower {
         let Some(at) = self.at.as_mut().filter(|_| split.end > 0) else {
             return Ok(());
         };
-        let file = at.open.file.as_ref();
         let (id, number) = (at.open.link.id, at.open.link.number);
-        let place = |offset: usize| at.offset.saturating_add(length(offset));
-        // Compute the positions first: if the file is truncated meanwhile, no row has been returned
-        // yet.
-        let mut rows = Vec::new();
-        let mut position = Position::of(file, number, at.offset)?;
+        // Read before a row is returned: if the file is truncated meanwhile, none is.
+        let before = Surroundings::read(at.open.file.as_ref(), number, at.offset)?;
+        let place = |offset: usize| before.position(bytes, offset);
+        // The end of one row is the beginning of the next.
+        let (mut known, mut position) = (0, place(0));
         for span in &split.spans {
-            if position.offset() != place(span.start) {
-                position = Position::of(file, number, place(span.start))?;
+            if known != span.start {
+                position = place(span.start);
             }
             let raw = bytes.get(span.start..span.end).unwrap_or_default().to_vec();
             let row = Row::of(position, raw, span.last.saturating_sub(span.start));
-            position = Position::of(file, number, place(span.end))?;
-            rows.extend(row.map(|row| (row, position)));
-        }
-        let end = Position::of(file, number, place(split.end))?;
-        for (row, end) in rows {
+            (known, position) = (span.end, place(span.end));
+            let (Some(row), end) = (row, position) else {
+                continue;
+            };
             if let Some(after) = self.missed_after.take() {
                 let before = row.record.time;
                 events.push(Event::Missed { after, before });
@@ -199,6 +197,7 @@ impl Follower {
             let (path, bytes) = (at.open.link.path.clone(), split.damaged);
             events.push(Event::Damaged { path, bytes });
         }
+        let end = place(split.end);
         at.offset = end.offset();
         self.trail.advance(length(split.end), end);
         Ok(())

@@ -72,33 +72,49 @@ impl Parts {
             event: event.to_owned(),
             ..Self::default()
         };
-        let mut values: Vec<(&[u8], Vec<u8>)> = Vec::new();
-        if let Some(header) = event.strip_prefix(HEADERS) {
+        let header = event.strip_prefix(HEADERS);
+        if header.is_some() {
             REQUEST.clone_into(&mut parts.event);
-            values.push((HEADERS.as_bytes(), header.as_bytes().to_vec()));
         }
+        // A name, and where its value begins and ends in the record.
+        let mut value = header.map(|header| {
+            let end = first.len();
+            (HEADERS.as_bytes(), end.saturating_sub(header.len()), end)
+        });
+        let mut end = first.len();
         for line in lines {
-            // An indented line continues the value above it.
+            end = end.saturating_add(1).saturating_add(line.len());
             if line.starts_with(b"    ") {
-                if let Some((_, value)) = values.last_mut() {
-                    value.push(b'\n');
-                    value.extend_from_slice(line);
-                }
-            } else if let Some((name, value)) = split_value(line) {
-                values.push((name, value.to_vec()));
+                // An indented line continues the value above it.
+                value = value.map(|(name, from, _to)| (name, from, end));
+            } else if let Some((name, text)) = split_value(line) {
+                parts.add(
+                    record,
+                    value.replace((name, end.saturating_sub(text.len()), end)),
+                );
+            } else {
+                // What is indented after it belongs to no value.
+                parts.add(record, value.take());
             }
         }
-        for (name, value) in values {
-            match name {
-                b"Headers:" => parts.headers = headers(&value),
-                b"Body:" => parts.body = Some(unescape(&value)),
-                name => {
-                    let name = String::from_utf8_lossy(name).into_owned();
-                    parts.attributes.push((name, unescape(&value)));
-                }
-            }
-        }
+        parts.add(record, value);
         Some(parts)
+    }
+
+    /// Adds the value of a name, from one offset in the record to another.
+    fn add(&mut self, record: &[u8], value: Option<(&[u8], usize, usize)>) {
+        let Some((name, from, to)) = value else {
+            return;
+        };
+        let value = record.get(from..to).unwrap_or_default();
+        match name {
+            b"Headers:" => self.headers = headers(value),
+            b"Body:" => self.body = Some(unescape(value)),
+            name => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.attributes.push((name, unescape(value)));
+            }
+        }
     }
 
     fn of_json(record: &[u8]) -> Option<Self> {

@@ -18,9 +18,9 @@ use siphasher::sip::SipHasher13;
 use crate::disk::{DiskFile, read_exact_at};
 
 /// How many bytes at the beginning of a file the landmark covers.
-const HEAD_BYTES: u64 = 1024;
+const HEAD_BYTES: u16 = 1024;
 /// How many bytes before the offset the landmark covers.
-const TAIL_BYTES: u64 = 4096;
+const TAIL_BYTES: u16 = 4096;
 /// Only digits and letters, which need no quoting in a shell, a URL or JSON.
 const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
@@ -47,11 +47,7 @@ impl Position {
     /// The position at `offset` of a file. `number` is the number that the file has, or will have
     /// once it is rotated.
     pub(super) fn of(file: &dyn DiskFile, number: u64, offset: u64) -> io::Result<Self> {
-        Ok(Self {
-            number,
-            offset,
-            landmark: landmark(file, offset)?,
-        })
+        Surroundings::read(file, number, offset).map(|before| before.position(&[], 0))
     }
 
     /// The number that the file has, or will have once it is rotated. It may be outdated.
@@ -83,15 +79,57 @@ impl Position {
 /// The hash that identifies a position. 64 bits are enough to distinguish files, unless somebody
 /// constructs a collision.
 fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
-    let mut hasher = SipHasher13::new();
-    let tail = offset.saturating_sub(TAIL_BYTES);
-    for (from, to) in [(0, offset.min(HEAD_BYTES)), (tail, offset)] {
-        let len = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
-        let mut bytes = vec![0; len];
-        read_exact_at(file, &mut bytes, from)?;
-        hasher.write(&bytes);
+    Surroundings::read(file, 0, offset).map(|before| before.position(&[], 0).landmark)
+}
+
+/// The bytes of a file that the landmarks of an offset, and of those after it, cover. One row after
+/// another is then placed without a read for each.
+pub(super) struct Surroundings {
+    number: u64,
+    offset: u64,
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl Surroundings {
+    /// Reads them at `offset`.
+    pub(super) fn read(file: &dyn DiskFile, number: u64, offset: u64) -> io::Result<Self> {
+        let read = |from: u64, to: u64| {
+            let len = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
+            let mut bytes = vec![0; len];
+            read_exact_at(file, &mut bytes, from).map(|()| bytes)
+        };
+        Ok(Self {
+            number,
+            offset,
+            head: read(0, offset.min(u64::from(HEAD_BYTES)))?,
+            tail: read(offset.saturating_sub(u64::from(TAIL_BYTES)), offset)?,
+        })
     }
-    Ok(hasher.finish())
+
+    /// The position `len` bytes after the offset, where `bytes` follow it.
+    pub(super) fn position(&self, bytes: &[u8], len: usize) -> Position {
+        let passed = bytes.get(..len).unwrap_or(bytes);
+        let of_head = usize::from(HEAD_BYTES).saturating_sub(self.head.len());
+        let of_tail = usize::from(TAIL_BYTES).saturating_sub(passed.len());
+        let mut hasher = SipHasher13::new();
+        hasher.write(&self.head);
+        hasher.write(passed.get(..of_head).unwrap_or(passed));
+        hasher.write(last(&self.tail, of_tail));
+        hasher.write(last(passed, usize::from(TAIL_BYTES)));
+        let passed = u64::try_from(passed.len()).unwrap_or(u64::MAX);
+        Position {
+            number: self.number,
+            offset: self.offset.saturating_add(passed),
+            landmark: hasher.finish(),
+        }
+    }
+}
+
+/// The last `len` bytes, or all if there are fewer.
+fn last(bytes: &[u8], len: usize) -> &[u8] {
+    let from = bytes.len().saturating_sub(len);
+    bytes.get(from..).unwrap_or_default()
 }
 
 impl fmt::Display for Position {
@@ -170,6 +208,22 @@ mod tests {
             prop_assert_eq!(text.parse(), Ok(position));
             prop_assert_eq!(format!("0{text}").parse::<Position>(), Err(NoPosition));
             prop_assert_eq!(format!("{text}-0").parse::<Position>(), Err(NoPosition));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_after_bytes_in_memory_is_that_in_the_file(
+            offset in 0..12_000_u16,
+            len in 0..12_000_u16,
+        ) {
+            let bytes: Vec<u8> = (0..6000_u32).flat_map(u32::to_be_bytes).collect();
+            let file = file(&bytes);
+            let [from, to] = [offset, offset.saturating_add(len)].map(u64::from);
+            let before = Surroundings::read(file.as_ref(), 1, from).unwrap();
+            let read = Position::of(file.as_ref(), 1, to).unwrap();
+            let after = before.position(&bytes[usize::from(offset)..], usize::from(len));
+            prop_assert_eq!(after, read);
         }
     }
 

@@ -8,6 +8,7 @@
 //! control characters and the characters of [`is_hidden`] have the escapes of JSON, such as
 //! `\u2028`.
 
+use std::borrow::Cow;
 use std::io;
 
 use serde::Serialize;
@@ -144,33 +145,39 @@ pub fn unescape(text: &[u8]) -> Vec<u8> {
 pub fn unescape_bytes(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        match (hex_escape(rest), rest.get(4..)) {
+    let split = |rest: &'_ [u8]| memchr::memchr(b'\\', rest);
+    while let Some((before, after)) = split(rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(before);
+        match (hex_escape(after), after.get(4..)) {
             (Some(byte), Some(after)) => {
                 out.push(byte);
                 rest = after;
             }
             (Some(_) | None, _) => {
-                out.push(*first);
-                rest = after;
+                out.push(b'\\');
+                rest = after.get(1..).unwrap_or_default();
             }
         }
     }
+    out.extend_from_slice(rest);
     out
 }
 
-fn dedent(text: &[u8]) -> Vec<u8> {
+/// Takes the indentation from all lines but the first. Most values have one line.
+fn dedent(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\n', text).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        out.push(*first);
-        rest = if rest.starts_with(INDENT) {
-            rest.get(INDENT.len()..).unwrap_or_default()
-        } else {
-            after
-        };
+    while let Some(at) = memchr::memmem::find(rest, INDENT) {
+        let (line, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        rest = after.get(INDENT.len()..).unwrap_or_default();
     }
-    out
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
 }
 
 /// How control characters are written.
