@@ -12,7 +12,7 @@ use crate::forward::gate::Gate;
 use crate::forward::handover::Handover;
 use crate::forward::source::Source;
 use crate::forward::vitals::Vitals;
-use crate::forward::{Settings, Sink};
+use crate::forward::{Settings, Sink, Thread};
 use crate::journal::Hold;
 
 /// All forwarders of a process.
@@ -26,9 +26,20 @@ pub struct Forwarders {
     held: Vec<Hold>,
     /// Saves the conditions. Ends when it is dropped.
     keeper: JoinSet<()>,
+    /// Ends after the forwarders.
+    thread: Option<Thread>,
 }
 
 impl Forwarders {
+    /// Keeps the thread on which they run until all of them have stopped.
+    #[must_use]
+    pub fn on(thread: Thread) -> Self {
+        Self {
+            thread: Some(thread),
+            ..Self::default()
+        }
+    }
+
     /// Starts a forwarder. If it cannot start, that is logged. Other forwarders and pushes
     /// continue, except pushes that wait for this destination. May block on the disk. `hold` makes
     /// a hold that keeps the log for a reader.
@@ -114,5 +125,6 @@ impl Forwarders {
             stops.spawn(forwarder.stop());
         }
         while stops.join_next().await.is_some() {}
+        drop(self.thread);
     }
 }

@@ -33,6 +33,7 @@ mod source;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod vitals;
 mod watermark;
 mod window;
@@ -61,4 +62,5 @@ pub use settings::{
 pub use sink::{Delivered, Failure, Reason, Sink};
 pub use source::Source;
 pub use subject::{InvalidTemplate, SubjectTemplate};
+pub use thread::Thread;
 pub use vitals::Vitals;

@@ -8,7 +8,7 @@ use tracing::warn;
 use crate::command::forward::replica;
 use crate::config::Config;
 use crate::disk::RealDisk;
-use crate::forward::{Destination, Forwarders, HttpSink, InvalidFile, NatsSink, Source};
+use crate::forward::{Destination, Forwarders, HttpSink, NatsSink, Source, Thread};
 use crate::journal::Names;
 use crate::server::Endpoint;
 
@@ -16,18 +16,22 @@ use crate::server::Endpoint;
 /// 201 depends on.
 ///
 /// # Errors
-/// A file that a destination names cannot be used.
+/// A file that a destination names cannot be used, or the system refuses a thread.
 pub(super) fn start(
     config: &Config,
     endpoint: &mut Endpoint,
     port: u16,
     zone: &TimeZone,
-) -> Result<Forwarders, InvalidFile> {
+) -> anyhow::Result<Forwarders> {
     let names = Names {
         dir: config.log_dir.clone(),
         port,
     };
     warn_of_unused_cursors(config, &names);
+    if config.forward.is_empty() {
+        return Ok(Forwarders::default());
+    }
+    let thread = Thread::start()?;
     let source = Source {
         disk: Arc::new(RealDisk),
         names,
@@ -38,7 +42,10 @@ pub(super) fn start(
         clock: endpoint.clock.clone(),
     };
     let replica = replica(port);
-    let mut forwarders = Forwarders::default();
+    // The guard borrows the thread, which moves into the forwarders.
+    let runtime = thread.runtime().clone();
+    let _spawned_there = runtime.enter();
+    let mut forwarders = Forwarders::on(thread);
     for settings in &config.forward {
         match &settings.destination {
             Destination::Nats(options) => {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
-use crate::forward::run::run::{Done, Run, now};
+use crate::forward::run::run::{Run, now};
+use crate::forward::run::step::Done;
 use crate::forward::watermark::Settled;
 use crate::forward::{Outgoing, Sink, WhenFull};
 use crate::journal::Horizon;

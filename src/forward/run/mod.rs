@@ -5,6 +5,7 @@ mod reading;
 mod run;
 mod saving;
 mod sending;
+mod step;
 mod waiting;
 
 pub(super) use run::{Run, Shared};

@@ -8,7 +8,8 @@ use tracing::{error, warn};
 
 use crate::forward::Sink;
 use crate::forward::reader::{Chunk, Reader};
-use crate::forward::run::run::{Done, Run, now};
+use crate::forward::run::run::{Run, now};
+use crate::forward::run::step::Done;
 
 /// How long to wait after a failed read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);

@@ -4,29 +4,30 @@
 //! settled. Whatever may wait for the disk is a job on another thread.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{JoinError, JoinSet};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::disk::NotReplaced;
 use crate::forward::answers::Answers;
 use crate::forward::backoff::Backoff;
 use crate::forward::cursor::{CursorFile, Progress};
-use crate::forward::dead_letters::{DeadLetters, NotBuried};
+use crate::forward::dead_letters::DeadLetters;
 use crate::forward::gate::Gate;
-use crate::forward::letter::Verdict;
 use crate::forward::meters::Meters;
-use crate::forward::reader::{Chunk, ReadRow, Reader};
+use crate::forward::reader::{ReadRow, Reader};
+use crate::forward::run::step::{Done, Panicked, Step, joined};
 use crate::forward::run::waiting::Backlog;
 use crate::forward::source::Source;
-use crate::forward::watermark::{Ticket, Watermark};
+use crate::forward::watermark::Watermark;
 use crate::forward::window::{Limits, Window};
-use crate::forward::{Delivered, Failure, Settings, Sink};
+use crate::forward::{Settings, Sink};
 use crate::journal::{Hold, Position, Saved};
 
 /// How long a stop waits for what is being sent. What is not acknowledged by then is sent again by
@@ -72,6 +73,9 @@ pub(in crate::forward) struct Run<S> {
     /// Since when the progress that is being saved has been unsaved.
     pub(super) saving_since: Option<Instant>,
     pub(super) dead_letters: DeadLetters,
+    /// What is being sent. Not a task for each: a task wakes a thread, and a burst of commits or
+    /// of answers would be sent and taken in many small pieces.
+    pub(super) sends: FuturesUnordered<BoxFuture<'static, Step>>,
     pub(super) jobs: JoinSet<Done>,
     pub(super) is_over: bool,
     /// When a failure was logged last.
@@ -113,15 +117,6 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.0.end();
     }
-}
-
-/// A job that was done.
-pub(super) enum Done {
-    Sent(Ticket, Result<Delivered, Failure>, Duration),
-    Read(Box<Reader>, io::Result<Chunk>),
-    Saved(CursorFile, Result<(), NotReplaced>),
-    Buried(Ticket, Verdict, Result<(), NotBuried>),
-    Measured(io::Result<Option<u64>>),
 }
 
 /// Whole milliseconds.
@@ -185,6 +180,7 @@ impl<S: Sink> Run<S> {
                 ..Moved::default()
             },
             saving_since: None,
+            sends: FuturesUnordered::new(),
             jobs: JoinSet::new(),
             is_over: false,
             reported: None,
@@ -202,19 +198,29 @@ impl<S: Sink> Run<S> {
             let due = self.begin_what_can_be();
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(done) = self.jobs.join_next() => self.take(done),
+                Some(done) = self.sends.next() => self.take(done),
+                Some(done) = self.jobs.join_next() => self.take(joined(done)),
                 // Before the end a read is due anyway, and each commit would wake the loop for
                 // nothing.
                 () = mark.changed(), if self.is_at_end => self.more_is_committed(),
                 () = sleep_until(due.into()) => {}
             }
             // A burst of answers is published and saved once.
-            while let Some(done) = self.jobs.try_join_next() {
+            while let Some(done) = self.next_done().now_or_never().flatten() {
                 self.take(done);
             }
             self.publish();
         }
         self.close().await;
+    }
+
+    /// Waits for the next step that is done. `None` if nothing is under way.
+    async fn next_done(&mut self) -> Option<Step> {
+        tokio::select! {
+            Some(done) = self.sends.next() => Some(done),
+            Some(done) = self.jobs.join_next() => Some(joined(done)),
+            else => None,
+        }
     }
 
     /// Starts what can be started. Returns when there is something to do at the latest.
@@ -231,7 +237,7 @@ impl<S: Sink> Run<S> {
         later.fold(save_due, Instant::min)
     }
 
-    fn take(&mut self, done: Result<Done, JoinError>) {
+    fn take(&mut self, done: Step) {
         match done {
             Ok(Done::Sent(ticket, Ok(delivered), took)) => self.delivered(ticket, delivered, took),
             Ok(Done::Sent(ticket, Err(failure), _)) => self.failed(ticket, &failure),
@@ -241,10 +247,14 @@ impl<S: Sink> Run<S> {
             Ok(Done::Buried(ticket, verdict, buried)) => self.buried(ticket, &verdict, buried),
             // The job has taken its ticket along, so nothing settles its row. The next start sends
             // it again.
-            Err(error) => {
+            Err(Panicked(error)) => {
                 let destination = &self.settings.name;
-                error!(destination, %error, "A step of a forwarder panicked: it ends, and the \
-                    next start goes on from its cursor");
+                error!(
+                    destination,
+                    error,
+                    "A step of a forwarder panicked: it ends, and the \
+                    next start goes on from its cursor"
+                );
                 self.is_over = true;
             }
         }
@@ -255,7 +265,7 @@ impl<S: Sink> Run<S> {
         let answered = async {
             // A save that is under way has the cursor, which the last save needs.
             while self.window.is_sending() || self.cursor.is_none() {
-                let Some(done) = self.jobs.join_next().await else {
+                let Some(done) = self.next_done().await else {
                     break;
                 };
                 self.take(done);
@@ -265,7 +275,7 @@ impl<S: Sink> Run<S> {
         let saved = async {
             self.save_now();
             while self.cursor.is_none() {
-                let Some(done) = self.jobs.join_next().await else {
+                let Some(done) = self.next_done().await else {
                     break;
                 };
                 self.take(done);

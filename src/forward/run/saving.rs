@@ -8,7 +8,8 @@ use tracing::warn;
 use crate::disk::NotReplaced;
 use crate::forward::Sink;
 use crate::forward::cursor::CursorFile;
-use crate::forward::run::run::{Done, Moved, Place, Run, ms, now};
+use crate::forward::run::run::{Moved, Place, Run, ms, now};
+use crate::forward::run::step::Done;
 use crate::forward::watermark::Passed;
 
 /// How often a moving cursor is saved, and a failed save is retried.

@@ -1,15 +1,18 @@
 //! A forwarder sends, takes the answers, and buries what the destination cannot take.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use crate::forward::dead_letters::NotBuried;
 use crate::forward::letter::Verdict;
-use crate::forward::run::run::{Done, Place, Run, ms, now};
+use crate::forward::run::run::{Place, Run, ms, now};
+use crate::forward::run::step::{Done, Panicked};
 use crate::forward::watermark::{Settled, Ticket};
 use crate::forward::window::{Next, ToBury};
 use crate::forward::{Delivered, Failure, Outgoing, Sink};
@@ -57,11 +60,16 @@ impl<S: Sink> Run<S> {
 
     fn send_one(&mut self, ticket: Ticket, outgoing: Arc<Outgoing>) {
         let sink = self.sink.clone();
-        self.jobs.spawn(async move {
+        let send = async move {
             let begun = now();
             let sent = sink.send(&outgoing).await;
             Done::Sent(ticket, sent, now().saturating_duration_since(begun))
-        });
+        };
+        // A panic ends the forwarder, as that of a job, and is logged with its destination.
+        let send = AssertUnwindSafe(send).catch_unwind();
+        let panicked = |_payload| Panicked("an attempt to send panicked".to_owned());
+        self.sends
+            .push(send.map(move |sent| sent.map_err(panicked)).boxed());
     }
 
     pub(super) fn delivered(&mut self, ticket: Ticket, delivered: Delivered, took: Duration) {
