@@ -15,6 +15,7 @@ use tracing::warn;
 
 use crate::bounded;
 use crate::forward::detail::detail;
+use crate::forward::nats::acks::Acks;
 use crate::forward::nats::connection::{Connection, News, NotConnected};
 use crate::forward::nats::creds::Credentials;
 use crate::forward::{Login, NatsOptions, Reason};
@@ -48,7 +49,10 @@ pub(super) async fn connect(
     let news = Arc::new(News::new());
     let is_used = Arc::new(AtomicBool::new(false));
     let login = login(&options.login).await?;
-    let connecting = connect_options(options, name, login, &news, &is_used).connect(address);
+    let connecting = connect_options(options, name, login, &news, &is_used)
+        // The window bounds what is unanswered; the client drops what is beyond its bound.
+        .subscription_capacity(in_flight.saturating_add(COMMANDS_MAX))
+        .connect(address);
     let client = match timeout(SERVER_TIMEOUT, connecting).await {
         Ok(connected) => connected.map_err(|error| not_connected(server, &error))?,
         Err(_late) => return Err(disconnected(server, "it did not answer in time")),
@@ -56,13 +60,15 @@ pub(super) async fn connect(
     // After the only login that is wanted: each later one is the client's own reconnect.
     is_used.store(true, Ordering::Release);
     warn_of_old(server, &client);
+    let acks = Acks::subscribe(&client);
+    let acks = acks
+        .await
+        .map_err(|error| disconnected(server, &Report(&error).to_string()))?;
     let context = ContextBuilder::new()
         .timeout(options.ack_timeout)
-        .ack_timeout(options.ack_timeout)
-        // The window bounds what is in flight; this bound is never reached.
-        .max_ack_inflight(in_flight.saturating_add(COMMANDS_MAX))
         .build(client.clone());
-    Ok(Connection::new(client, context, news))
+    let answers = (acks, options.ack_timeout);
+    Ok(Connection::new(client, context, news, answers))
 }
 
 fn connect_options(

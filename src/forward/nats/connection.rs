@@ -3,23 +3,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::{Client, Event, ServerError, jetstream};
+use async_nats::{Client, Event, HeaderMap, ServerError, client, jetstream};
+use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::forward::detail::detail;
+use crate::forward::nats::acks::Acks;
 use crate::forward::nats::answer::down;
 use crate::forward::{Failure, Reason};
 
-/// How many publications may remain without an answer before the connection is replaced. The client
-/// keeps about 200 bytes for each of them as long as the connection lasts.
-const UNANSWERED_MAX: usize = 10_000;
 /// How many subjects without permission to publish are remembered.
 const REFUSED_MAX: usize = 1024;
 /// How a server reports a subject without permission. This is not an answer to the publication,
@@ -38,7 +37,9 @@ pub(super) struct Connection {
     pub(super) context: jetstream::Context,
     pub(super) client: Client,
     news: Arc<News>,
-    unanswered: AtomicUsize,
+    acks: Acks,
+    /// How long a publication waits for its answer.
+    ack_timeout: Duration,
 }
 
 /// What a server reports apart from answers.
@@ -135,39 +136,48 @@ fn violation(text: &str) -> Option<(bool, &str)> {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, context: jetstream::Context, news: Arc<News>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        context: jetstream::Context,
+        news: Arc<News>,
+        (acks, ack_timeout): (Acks, Duration),
+    ) -> Self {
         Self {
             context,
             client,
             news,
-            unanswered: AtomicUsize::new(0),
+            acks,
+            ack_timeout,
         }
     }
 
-    /// Publishes once and waits for the answer, which comes within the context's timeout.
+    /// Publishes once and waits for the answer, for a bounded time.
     ///
     /// # Errors
     /// The connection was lost meanwhile, or the server does not permit the subject.
     pub(super) async fn publish(
         &self,
         subject: &str,
-        message: PublishMessage,
+        (headers, payload): (HeaderMap, Bytes),
     ) -> Result<Result<PublishAck, PublishError>, Failure> {
         let publish = async {
-            let sent = self.context.send_publish(subject.to_owned(), message);
-            sent.await?.await
+            let expected = self.acks.expect();
+            let reply = expected.subject();
+            let client = &self.client;
+            // The queue of the client has room again within the timeout, or there is no answer.
+            client
+                .publish_with_reply_and_headers(subject.to_owned(), reply, headers, payload)
+                .await
+                .map_err(not_sent)?;
+            expected.answer().await
         };
-        let answer = self.unless_refused(subject, publish).await;
-        let is_answered = match &answer {
-            Ok(Ok(_acknowledged)) => true,
-            Ok(Err(error)) => error.kind() != PublishErrorKind::TimedOut,
-            Err(_lost_or_refused) => false,
+        let answer = async {
+            let late = |_late| Err(PublishError::new(PublishErrorKind::TimedOut));
+            timeout(self.ack_timeout, publish)
+                .await
+                .unwrap_or_else(late)
         };
-        if !is_answered {
-            // Relaxed, because the counter publishes nothing else and its bound is not exact.
-            self.unanswered.fetch_add(1, Ordering::Relaxed);
-        }
-        answer
+        self.unless_refused(subject, answer).await
     }
 
     /// Waits for the answer to what was published on `subject`.
@@ -196,11 +206,9 @@ impl Connection {
         self.news.lost.cancelled().await;
     }
 
-    /// Whether it should be replaced although no event reported its loss: an event may get lost,
-    /// and the places for missing answers add up.
+    /// Whether it should be replaced although no event reported its loss: an event may get lost.
     pub(super) fn is_spent(&self) -> bool {
         self.client.connection_state() != State::Connected
-            || self.unanswered.load(Ordering::Relaxed) > UNANSWERED_MAX
     }
 
     /// Ends all waits for answers on it.
@@ -216,6 +224,16 @@ impl Connection {
             detail: detail(said),
         })
     }
+}
+
+/// The error of a publication that the client did not take.
+fn not_sent(error: client::PublishError) -> PublishError {
+    let kind = match error.kind() {
+        client::PublishErrorKind::MaxPayloadExceeded => PublishErrorKind::MaxPayloadExceeded,
+        client::PublishErrorKind::Send => PublishErrorKind::BrokenPipe,
+        client::PublishErrorKind::InvalidSubject => PublishErrorKind::Other,
+    };
+    PublishError::with_source(kind, error)
 }
 
 #[cfg(test)]

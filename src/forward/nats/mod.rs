@@ -4,6 +4,7 @@
 //! away with all that waits in it, so nothing is queued without one and every file is read
 //! again for the next one.
 
+mod acks;
 mod answer;
 mod connect;
 mod connection;

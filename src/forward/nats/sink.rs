@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
-use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
 
 use crate::forward::content::{body, headers};
 use crate::forward::identity::identity;
@@ -39,7 +39,7 @@ impl NatsSink {
         }
     }
 
-    fn message(&self, outgoing: &Outgoing, id: &str, stream: &str) -> PublishMessage {
+    fn message(&self, outgoing: &Outgoing, id: &str, stream: &str) -> (HeaderMap, Bytes) {
         let mut map = HeaderMap::new();
         for (name, value) in headers(outgoing, self.body, id, &self.endpoint) {
             map.insert(HeaderName::from_static(name), value);
@@ -47,9 +47,7 @@ impl NatsSink {
         map.insert(NATS_MESSAGE_ID, id);
         // The server rejects the message if another stream has its subject.
         map.insert(NATS_EXPECTED_STREAM, stream);
-        PublishMessage::build()
-            .headers(map)
-            .payload(body(outgoing, self.body))
+        (map, body(outgoing, self.body))
     }
 }
 
