@@ -18,6 +18,8 @@ use crate::forward_nats::{STREAM, admin, message, new_stream, options, start, te
 use crate::support::{Nats, NatsSetup, Stored, assert_each_once, leader, until};
 
 const REPLICAS: usize = 3;
+/// What a sink calls itself at a server.
+const NAME: &str = "orders";
 /// How many messages each replica has in flight.
 const IN_FLIGHT: usize = 64;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -154,6 +156,38 @@ async fn a_message_whose_subject_is_taken_by_a_proposal_is_not_delivered() {
         sink.send(&message("M1", &text(1))).await.is_ok()
     })
     .await;
+}
+
+/// The servers to which a sink of this name is connected.
+fn places(nats: &Nats, name: &str) -> Vec<usize> {
+    let is_there = |place: &usize| {
+        let connections = nats.json(*place, "/connz")["connections"].clone();
+        let all = connections.as_array().cloned().unwrap_or_default();
+        all.iter().any(|connection| connection["name"] == name)
+    };
+    (0..3).filter(is_there).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_servers_the_leader_of_the_stream_is_preferred() {
+    const SINKS: usize = 12;
+    let Some(nats) = Nats::cluster(&NatsSetup::default()) else {
+        return;
+    };
+    deliver(start(&replica(&nats, Dedupe::Window)), 1, Arc::default()).await;
+    let leads = leader(&admin(&nats).await, STREAM).await.unwrap();
+    let mut preferred = 0;
+    for _ in 0..SINKS {
+        let sink = start(&replica(&nats, Dedupe::Window));
+        until("it is connected", async || sink.is_connected()).await;
+        // The others were closed, which takes a while.
+        until("one is left", async || places(&nats, NAME).len() == 1).await;
+        preferred += usize::from(places(&nats, NAME) == [leads]);
+        sink.close().await;
+        until("none is left", async || places(&nats, NAME).is_empty()).await;
+    }
+    // Each begins at any of the three. On a busy machine one may give up the search.
+    assert!(preferred >= 9, "{preferred} of {SINKS}");
 }
 
 /// Control: a stream that acknowledges a message and drops it for the next one makes the check

@@ -201,6 +201,11 @@ impl Connection {
         }
     }
 
+    /// Whether it is to the server of this name.
+    pub(super) fn is_to(&self, name: &str) -> bool {
+        self.client.server_info().server_name == name
+    }
+
     /// Waits until the connection is lost.
     pub(super) async fn lost(&self) {
         self.news.lost.cancelled().await;

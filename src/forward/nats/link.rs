@@ -1,17 +1,18 @@
 //! Keeps a connection: makes one, waits until it is lost, and makes the next, to each server in
-//! turn.
+//! turn. Of those that answer, the one that leads the stream is preferred.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::forward::nats::connect::connect;
 use crate::forward::nats::connection::{Connection, NotConnected};
+use crate::forward::nats::leader::other_leader;
 use crate::forward::{Failure, NatsOptions, Reason};
 
 /// The first wait after all servers have failed; the next ones double it.
@@ -20,6 +21,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often a connection without a reported loss is examined.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a new connection may take to be exchanged for one to the server that leads the stream.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection, or why it is missing.
 type State = Result<Arc<Connection>, NotConnected>;
@@ -132,8 +136,10 @@ impl Keeper {
             let Some(server) = self.options.servers.get(place) else {
                 continue;
             };
-            match connect(server, &self.options, &self.name, self.in_flight).await {
+            match self.connect_to(server).await {
                 Ok(connection) => {
+                    let (place, connection) = self.at_leader(place, connection).await;
+                    let server = self.options.servers.get(place).unwrap_or(server);
                     info!(to = self.name, server, "Connected to NATS");
                     return Ok(connection);
                 }
@@ -148,6 +154,44 @@ impl Keeper {
             }
         }
         Err(failed.unwrap_or_else(|| disconnected("there is no server to connect to")))
+    }
+
+    async fn connect_to(&self, server: &str) -> Result<Connection, NotConnected> {
+        // Boxed, because the client's future is large and is part of two others here.
+        Box::pin(connect(server, &self.options, &self.name, self.in_flight)).await
+    }
+
+    /// Exchanges a connection for one to the server that leads the stream, if that is among the
+    /// configured ones and can be reached now.
+    async fn at_leader(&self, place: usize, connection: Connection) -> (usize, Connection) {
+        let search = self.search_leader(place, &connection);
+        let found = timeout(SEARCH_TIMEOUT, search).await.ok().flatten();
+        found.unwrap_or((place, connection))
+    }
+
+    async fn search_leader(
+        &self,
+        place: usize,
+        connection: &Connection,
+    ) -> Option<(usize, Connection)> {
+        let NatsOptions {
+            servers, stream, ..
+        } = &self.options;
+        // Among one there is nothing to choose, and shards that are streams of their own have
+        // leaders of their own.
+        if servers.len() < 2 || stream.contains('{') {
+            return None;
+        }
+        let leader = other_leader(connection, stream).await?;
+        for (other, server) in servers.iter().enumerate() {
+            if other != place
+                && let Ok(found) = self.connect_to(server).await
+                && found.is_to(&leader)
+            {
+                return Some((other, found));
+            }
+        }
+        None
     }
 
     /// Publishes a connection, and waits until it is lost.

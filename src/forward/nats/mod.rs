@@ -10,6 +10,7 @@ mod connect;
 mod connection;
 mod creds;
 mod examine;
+mod leader;
 mod link;
 mod monitor;
 mod sink;
