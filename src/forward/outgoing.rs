@@ -39,7 +39,7 @@ impl Outgoing {
     /// which has no message id.
     #[must_use]
     pub fn of(mut row: Row, zone: &TimeZone) -> Option<Self> {
-        let request_id = row.request_id().map(<[u8]>::to_vec);
+        let request_id = row.request_id_only();
         let moments = row.time().and_then(|time| time.moments(zone));
         let position = row.position;
         // Moves the values out of the row, because a message may be large.

@@ -91,7 +91,7 @@ impl Story {
     pub(super) fn main(&self) -> Option<&Row> {
         let mut newest = self.rows.iter().rev();
         newest
-            .find(|row| row.message().is_some() && row.request.is_some())
+            .find(|row| row.message().is_some() && row.request().is_some())
             .or_else(|| self.rows.iter().rev().find(|row| row.message().is_some()))
             .or(self.rows.last())
     }

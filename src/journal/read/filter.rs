@@ -196,7 +196,7 @@ fn title(outcome: Outcome) -> Option<&'static str> {
 
 fn contains(row: &Row, text: &str) -> bool {
     let needle = Needle::new(text.as_bytes(), case(text));
-    let parts = row.request.iter().chain([&row.record]);
+    let parts = row.request().into_iter().chain([&row.record]);
     let mut values = parts.flat_map(|parts| {
         let named = parts.attributes.iter().chain(&parts.headers);
         named.map(|(_, value)| value).chain(&parts.body)

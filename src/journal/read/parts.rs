@@ -172,21 +172,35 @@ fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.strip_prefix(b" ").unwrap_or(value)))
 }
 
+/// The first value of a header in the record of a request, in text. The outer `None` says that the
+/// record is another one.
+pub(super) fn header_of_request(record: &[u8], name: &str) -> Option<Option<Vec<u8>>> {
+    let mut lines = record.split(|byte| *byte == b'\n');
+    let first = title(std::str::from_utf8(lines.next()?).ok()?)?.strip_prefix(HEADERS)?;
+    let further = lines.map_while(|line| line.strip_prefix(b"    "));
+    let mut headers = std::iter::once(first.as_bytes())
+        .chain(further)
+        .filter_map(split_header);
+    let found = headers.find(|(known, _)| *known == name.as_bytes());
+    Some(found.map(|(_, value)| unescape_bytes(value)))
+}
+
 /// Parses the headers. Each line is one header, because no header value can contain a line break.
 fn headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
     lines
         .split(|byte| *byte == b'\n')
-        .filter_map(|line| {
-            let line = line.strip_prefix(b"    ").unwrap_or(line);
-            let colon = line.windows(2).position(|pair| pair == b": ")?;
-            let (name, value) = line.split_at_checked(colon)?;
-            let value = value.strip_prefix(b": ")?;
-            Some((
-                String::from_utf8_lossy(name).into_owned(),
-                unescape_bytes(value),
-            ))
+        .filter_map(|line| split_header(line.strip_prefix(b"    ").unwrap_or(line)))
+        .map(|(name, value)| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            (name, unescape_bytes(value))
         })
         .collect()
+}
+
+fn split_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.windows(2).position(|pair| pair == b": ")?;
+    let (name, value) = line.split_at_checked(colon)?;
+    Some((name, value.strip_prefix(b": ")?))
 }
 
 fn json_headers(headers: Map<String, Value>) -> Vec<(String, Vec<u8>)> {
@@ -294,6 +308,12 @@ mod tests {
                 let title = has_title.then_some("Not Found!");
                 let record = written(title, &expected, &map, format);
                 let parts = Parts::of(&record).unwrap();
+                for name in ["x-mns-message-tag", "user-agent", "host"] {
+                    let alone = header_of_request(&record, name);
+                    let is_text_request = format == Format::Text && !has_title;
+                    let parsed = parts.header(name).map(<[u8]>::to_vec);
+                    prop_assert_eq!(alone, is_text_request.then_some(parsed));
+                }
                 let time = parts.time.unwrap().rfc3339(&TimeZone::UTC);
                 prop_assert_eq!(time, "1970-01-01T00:00:00+00:00");
                 prop_assert_eq!(&Parts { time: None, ..parts }, &expected);

@@ -1,13 +1,17 @@
 //! A row: the outcome of one request, and the request as far as it was logged.
 
+use std::sync::OnceLock;
+
 use http::StatusCode;
 
-use crate::journal::read::parts::Parts;
+use crate::journal::read::parts::{Parts, header_of_request};
 use crate::journal::read::position::Position;
 use crate::journal::read::time::RecordTime;
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 use crate::mns::Notification;
 
+/// The header with the id of the request.
+const REQUEST_ID: &str = "x-mns-request-id";
 /// The prefix of the headers that MNS sends.
 const MNS_PREFIX: &str = "x-mns-";
 /// The titles of refusals and their statuses.
@@ -75,12 +79,14 @@ pub struct Labels {
 }
 
 /// The outcome of one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Row {
     /// The position at which the row begins.
     pub position: Position,
-    /// The record of the request, if it was logged separately.
-    pub request: Option<Parts>,
+    /// Parsed when it is asked for: what is forwarded has no need of its headers and body.
+    request: OnceLock<Option<Parts>>,
+    /// The offset of the outcome in `raw`.
+    last: usize,
     /// The record of the outcome.
     pub record: Parts,
     /// The bytes of both records.
@@ -89,21 +95,42 @@ pub struct Row {
     pub labels: Labels,
 }
 
+// All else is parsed from these.
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        (self.position, self.last, &self.raw) == (other.position, other.last, &other.raw)
+    }
+}
+
+impl Eq for Row {}
+
 impl Row {
     /// Builds a row from the bytes of one or two records, of which the last begins at `last`.
     /// Returns `None` if this program does not write such records.
     pub(super) fn of(position: Position, raw: Vec<u8>, last: usize) -> Option<Self> {
-        let (request, record) = raw.split_at_checked(last)?;
-        let record = Parts::of(record)?;
-        let request = (!request.is_empty()).then(|| Parts::of(request)).flatten();
-        let labels = Labels::of(&record, request.as_ref());
-        Some(Self {
+        let record = Parts::of(raw.get(last..)?)?;
+        let mut row = Self {
             position,
-            request,
+            request: OnceLock::new(),
+            last,
             record,
             raw,
-            labels,
-        })
+            labels: Labels::default(),
+        };
+        row.labels = Labels::of(&row.record, || row.as_sent());
+        Some(row)
+    }
+
+    /// The record of the request, if it was logged separately.
+    #[must_use]
+    pub fn request(&self) -> Option<&Parts> {
+        let request = self.request.get_or_init(|| Parts::of(self.raw_request()));
+        request.as_ref()
+    }
+
+    /// The bytes of the request. None are no record.
+    fn raw_request(&self) -> &[u8] {
+        self.raw.get(..self.last).unwrap_or_default()
     }
 
     /// The outcome of the request.
@@ -156,26 +183,35 @@ impl Row {
     /// The record that has the headers and the body.
     #[must_use]
     pub fn as_sent(&self) -> &Parts {
-        self.request.as_ref().unwrap_or(&self.record)
+        self.request().unwrap_or(&self.record)
     }
 
     /// The id of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&[u8]> {
-        self.as_sent().header("x-mns-request-id")
+        self.as_sent().header(REQUEST_ID)
+    }
+
+    /// The same, without a look at what else the request had.
+    #[must_use]
+    pub fn request_id_only(&self) -> Option<Vec<u8>> {
+        match header_of_request(self.raw_request(), REQUEST_ID) {
+            Some(found) => found,
+            None => self.request_id().map(<[u8]>::to_vec),
+        }
     }
 
     /// The address and port of the sender.
     #[must_use]
     pub fn peer(&self) -> Option<&[u8]> {
-        let of_request = self.request.as_ref().and_then(|it| it.attribute("Peer"));
+        let of_request = self.request().and_then(|it| it.attribute("Peer"));
         of_request.or_else(|| self.record.attribute("Peer"))
     }
 
     /// Method and path, if they were logged.
     #[must_use]
     pub fn target(&self) -> Option<&[u8]> {
-        let of_request = self.request.as_ref().and_then(|it| it.attribute("Target"));
+        let of_request = self.request().and_then(|it| it.attribute("Target"));
         of_request.or_else(|| self.record.attribute("Target"))
     }
 
@@ -196,7 +232,7 @@ fn has_mns_header(parts: &Parts) -> bool {
 }
 
 impl Labels {
-    fn of(record: &Parts, request: Option<&Parts>) -> Self {
+    fn of<'a>(record: &Parts, sent: impl FnOnce() -> &'a Parts) -> Self {
         let known = |name: &str| record.attribute(name).map(<[u8]>::to_vec);
         // Attributes of a notification are logged only once it was verified.
         if record.attribute("MessageId").is_some() || record.attribute("TopicName").is_some() {
@@ -208,7 +244,7 @@ impl Labels {
                 is_claimed: false,
             };
         }
-        Self::claimed(request.unwrap_or(record))
+        Self::claimed(sent())
     }
 
     /// The identity that a request claims: in the headers of a SIMPLIFIED push, or in an envelope,

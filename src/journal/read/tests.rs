@@ -655,7 +655,7 @@ fn every_kind_of_record_is_the_same_row_in_text_and_in_json() {
                 time: None,
                 ..parts.clone()
             };
-            (row.request.as_ref().map(timeless), timeless(&row.record))
+            (row.request().map(timeless), timeless(&row.record))
         };
         assert_eq!(without_time(text), without_time(json));
         assert_eq!(text.labels, json.labels);
