@@ -82,7 +82,7 @@ fn each_finding_is_reported_with_its_level_and_key() {
         (
             "signing.certificate_prefixes=http://a.example/",
             0,
-            "warning  signing.certificate_prefixes: http://a.example/",
+            "warning  signing.certificate_prefixes: certificates whose address begins with",
         ),
         (
             "signing.require_content_md5=false",

@@ -163,11 +163,11 @@ impl Follower {
             return Ok(());
         };
         let (id, number) = (at.open.link.id, at.open.link.number);
-        // Read before a row is returned: if the file is truncated meanwhile, none is.
+        // Read this before a row is returned, so that none is if the file is truncated meanwhile.
         let before = Surroundings::read(at.open.file.as_ref(), number, at.offset)?;
         let place = |offset: usize| before.position(bytes, offset);
-        // The end of one row is the beginning of the next.
-        let (mut known, mut position) = (0, place(0));
+        // A record with a destroyed head is no row, and counts as damaged too.
+        let (mut known, mut position, mut damaged) = (0, place(0), split.damaged);
         for span in &split.spans {
             if known != span.start {
                 position = place(span.start);
@@ -176,6 +176,7 @@ impl Follower {
             let row = Row::of(position, raw, span.last.saturating_sub(span.start));
             (known, position) = (span.end, place(span.end));
             let (Some(row), end) = (row, position) else {
+                damaged = damaged.saturating_add(span.end.saturating_sub(span.start));
                 continue;
             };
             if let Some(after) = self.missed_after.take() {
@@ -193,8 +194,8 @@ impl Follower {
                 may_repeat: self.again.is_some(),
             });
         }
-        if split.damaged > 0 {
-            let (path, bytes) = (at.open.link.path.clone(), split.damaged);
+        if damaged > 0 {
+            let (path, bytes) = (at.open.link.path.clone(), damaged);
             events.push(Event::Damaged { path, bytes });
         }
         let end = place(split.end);

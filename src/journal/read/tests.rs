@@ -385,6 +385,20 @@ fn a_follower_goes_through_files_that_were_rotated_while_nobody_looked() {
 }
 
 #[test]
+fn a_record_whose_head_is_destroyed_is_reported_as_damage() {
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    let headless = "[2026-11-24 10:00:00] nonsense\n\n";
+    dir.append(headless.as_bytes());
+    push(&dir, 2..=2);
+    let mut found = met(&mut dir.follow(Start::Oldest));
+    let damage = format!("damaged {}", headless.len());
+    assert!(found.contains(&damage), "{found:?}");
+    found.retain(|event| *event != damage);
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
 fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reported() {
     let dir = Dir::new();
     push(&dir, 1..=1);
