@@ -79,8 +79,8 @@ impl Chores {
         if let Some(jump) = retention.look(wall, now) {
             warn!(
                 ?jump,
-                "The clock jumped: unless a verified push has confirmed the time, no old logs are \
-                 deleted until one does, or until an hour has passed"
+                "The clock jumped: if no verified push has confirmed the time yet, old logs are \
+                 kept until a push confirms it, or until an hour has passed"
             );
         }
         if let Some(date) = shared.confirmed_time()

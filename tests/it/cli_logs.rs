@@ -53,7 +53,7 @@ fn files_that_are_left_out_are_counted_with_their_reason_and_all_is_there_as_jso
     );
     told.assert(
         0,
-        &format!("access_log.{port}-20261128: left out: its name has no number\n"),
+        &format!("access_log.{port}-20261128: left out: its name does not end in .PORT.N\n"),
     );
     told.assert(0, "\n2 files read, 2 left out\n");
     assert!(

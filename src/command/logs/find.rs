@@ -24,8 +24,9 @@ const PAGE_ROWS: usize = 100;
 /// Search the endpoint log and its rotated files, newest rows first.
 ///
 /// A row is one request with its outcome. Reads the files without an index, and may run beside
-/// serve. Searching 1 GiB takes about a second if the files are in the page cache. Skips files that
-/// are compressed or whose names have no number, and lists them. Exits with 1 if nothing is found.
+/// serve. Searching 1 GiB takes about a second if the files are in the page cache. Skips compressed
+/// files, and rotated files whose names do not end in .PORT.N, and lists them. Exits with 1 if
+/// nothing is found.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs find 4711 --since 3d --topic orders

@@ -172,7 +172,8 @@ impl Names {
     }
 
     /// Files that somebody derived from rotated ones, and why their records are not read: they are
-    /// compressed, or their name has no number. Does not include `.torn` and `.suspect` files.
+    /// compressed, or their name does not end in `.PORT.N`. Does not include `.torn` and `.suspect`
+    /// files.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -196,7 +197,7 @@ impl Names {
             let why = if is_packed {
                 "it is compressed: decompress it to have it read"
             } else {
-                "its name has no number"
+                "its name does not end in .PORT.N"
             };
             found.push((self.dir.join(&name), why));
         }
@@ -367,9 +368,9 @@ mod tests {
         assert_eq!(
             others.collect::<Vec<_>>(),
             [
-                named(".007x", "its name has no number"),
+                named(".007x", "its name does not end in .PORT.N"),
                 named(".12.gz", "it is compressed"),
-                named(".x", "its name has no number")
+                named(".x", "its name does not end in .PORT.N")
             ]
         );
         // The largest possible numbers, created by somebody else: each rotation still finds a free
