@@ -18,8 +18,8 @@ const NO_ADDRESS: &str = "write the address as https://HOST/FILE, and the file a
 
 /// Add signing certificates by hand, and list the cached ones.
 ///
-/// Use this in networks that cannot reach the source of the certificates: fetch the file elsewhere,
-/// and add it under the address in x-mns-signing-cert-url of the pushes.
+/// Use this in networks that cannot reach the source of the certificates: fetch a certificate
+/// elsewhere, and add it under its address, which is in x-mns-signing-cert-url of the pushes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint certificate add \\

@@ -34,8 +34,8 @@ enum SubscriptionAction {
     /// BACKOFF_RETRY, the default of MNS itself, MNS gives up after three retries, which take 30 to
     /// 60 seconds in all, and the message is lost.
     ///
-    /// If the subscription exists with other attributes, exits with 3 if --if-not-exists is given,
-    /// otherwise with 1.
+    /// If the subscription exists with other attributes, exits with 1, but exits with 3 if
+    /// --if-not-exists is given.
     #[command(after_help = "Examples:
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --if-not-exists --apply")]

@@ -29,8 +29,8 @@ pub(crate) struct TopicCommand {
 enum TopicAction {
     /// Create a topic.
     ///
-    /// If the topic exists with other attributes, exits with 3 if --if-not-exists is given,
-    /// otherwise with 1.
+    /// If the topic exists with other attributes, exits with 1, but exits with 3 if
+    /// --if-not-exists is given.
     #[command(after_help = "Examples:
   mns-endpoint topic create MyTopic1 --if-not-exists
   mns-endpoint topic create MyTopic1 --maximum-message-size 1024 --if-not-exists --apply")]

@@ -36,8 +36,8 @@ const GIVE_ONE: &str = "give the certificate with --certificate";
 /// Exits with 0 if every check passes.
 ///
 /// serve keeps refused requests as files in logs.dir/quarantine.PORT. Such a file also contains the
-/// sender's address, and the time at which the request arrived, which is compared with the date of
-/// the request. Other captures contain no sender's address, so accept.sources is not checked for
+/// sender's address, and the time at which the request arrived. The date of the request is compared
+/// with that time. Other captures contain no sender's address, so accept.sources is not checked for
 /// them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

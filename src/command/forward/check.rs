@@ -23,10 +23,11 @@ const READ_BYTES: usize = 64 * 1024;
 /// For a stream of NATS, connects to each server, and to each monitoring port in
 /// forward.NAME.monitors. Checks versions (2.10.26 or later), replicas (three or more), subjects,
 /// discard policy and size limits. The duplicate window, the time for which the stream remembers
-/// ids, must be longer than the oldest notification has waited. The servers should sync a message
-/// before they acknowledge it. For an HTTP service, reads the files that [forward.NAME] names and
-/// looks up the host name of the service, but sends nothing. May run beside serve, and changes
-/// nothing. Exits as mns-endpoint check does: with 78 if any finding is an error, otherwise with 0.
+/// ids, must be longer than the oldest notification has waited. Through a monitoring port, also
+/// checks whether the server syncs a message before it acknowledges the message. For an HTTP
+/// service, reads the files that [forward.NAME] names and looks up the host name of the service,
+/// but sends nothing. May run beside serve, and changes nothing. Exits as mns-endpoint check does:
+/// with 78 if any finding is an error, otherwise with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward check orders

@@ -14,8 +14,8 @@ use crate::command::forward::status::Status;
 /// Inspect forwarding, and send notifications again.
 ///
 /// serve forwards accepted notifications to destinations: streams of NATS JetStream, or HTTP
-/// services. Each table [forward.NAME] of the configuration is a destination. Its cursor is the
-/// saved position in the endpoint log up to which serve has forwarded to it.
+/// services. Each table [forward.NAME] of the configuration is a destination. For each destination,
+/// serve saves a cursor: the position in the endpoint log up to which it has forwarded.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward status

@@ -24,9 +24,9 @@ use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Save
 /// that was accepted or recovered, if forward.NAME.topics is empty or contains its topic. The
 /// cursor (how far serve has forwarded) does not move, so this command may run beside serve. The
 /// destination drops a notification whose id it already has. With --again, each notification gets a
-/// new id and is stored once more. The header Mns-Sequence, the number that serve gives to each
-/// notification that it forwards, is 0. Exits with 1 if anything was not delivered, or if a part of
-/// the log is missing or damaged, and prints the position to continue at.
+/// new id and is stored once more. The header Mns-Sequence, in which serve numbers what it
+/// forwards, is 0. Exits with 1 if anything was not delivered, or if a part of the log is missing
+/// or damaged, and prints the position to continue at.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward replay orders --from 2h

@@ -19,8 +19,8 @@ use crate::journal::{Chain, Follower, Horizon, Saved, Start, escaped};
 /// At its next start, serve forwards from the new position. Use this command if a cursor is damaged
 /// or belongs to another stream. Notifications after the new position are sent even if they were
 /// delivered before, with the same ids as before. The numbers in the header Mns-Sequence continue;
-/// if the cursor cannot be read, they begin at 1 again. The number of gaps, where a part of the log
-/// was missing, becomes 0. Exits with 1 if serve is running.
+/// if the cursor cannot be read, they begin at 1 again. The count of gaps in forward status (how
+/// often serve found a part of the log missing) becomes 0. Exits with 1 if serve is running.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward reset orders --to now

@@ -20,10 +20,10 @@ use crate::journal::{Outcome, Saved};
 /// Send accepted notifications to a receiver again, oldest first.
 ///
 /// Reads the endpoint log and its rotated files, and may run beside serve. Sends what was accepted
-/// or recovered, but no duplicates. A notification is delivered when the receiver answers 2xx.
-/// After any other answer the notification is retried. If all retries fail, the run ends with exit
-/// code 1, so that no notification is skipped. Each notification is delivered at least once. The
-/// receiver gets the header mns-endpoint-replay: 1.
+/// or recovered, but no duplicates. A notification counts as delivered when the receiver answers
+/// 2xx. After any other answer the notification is retried. If all retries fail, the run ends with
+/// exit code 1, so that no notification is skipped. Each notification is delivered at least once.
+/// The receiver gets the header mns-endpoint-replay: 1.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"

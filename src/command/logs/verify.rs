@@ -37,8 +37,9 @@ use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 pub(super) struct Verify {
     #[command(flatten)]
     configuration: Configuration,
-    /// The format of the findings: lines, or one JSON object for all files.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    /// The format of the findings: text (lines), or json (one JSON object for all files).
+    // The shared texts of the values promise an object per line.
+    #[arg(long, value_enum, default_value_t = Output::Text, hide_possible_values = true)]
     output: Output,
 }
 

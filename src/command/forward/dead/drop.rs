@@ -15,9 +15,9 @@ use crate::forward::{DeadLetter, identity};
 /// Delete dead letters of a destination permanently.
 ///
 /// Prints the number of all dead letters for each reason, then deletes those whose ids are given.
-/// With --all, deletes every line of the file, including damaged ones. If an id matches no dead
-/// letter, or a message id matches dead letters with different ids, deletes nothing and exits with
-/// 1.
+/// With --all, deletes every line of the file, including damaged ones. A message may have several
+/// dead letters, each with an id of its own (for example one for each subscription). If the id of
+/// such a message is given, or an id that matches no dead letter, deletes nothing and exits with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead drop orders --all
