@@ -253,8 +253,8 @@ fn read_file(
     Ok((found, is_here))
 }
 
-/// Seeks to the landmark, if this file contains it. Offset 0 identifies no file, because it has no
-/// bytes before it.
+/// Seeks to the landmark, if this file contains it. Offset 0 has no bytes before it, so it
+/// identifies no file.
 fn is_at<R: io::Read + io::Seek>(
     input: &mut R,
     landmark: Landmark,

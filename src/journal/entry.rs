@@ -22,8 +22,8 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     pub(super) fingerprint: Fingerprint,
-    /// The position in the entry's outcome record that the writer changes if the notification is a
-    /// duplicate. `None` leaves the record unchanged.
+    /// The offsets of the kind and of the title in the record that reports the acceptance. The
+    /// writer replaces both if the notification is a duplicate. `None` leaves the record unchanged.
     pub(super) head: Option<Head>,
 }
 
@@ -37,7 +37,7 @@ pub enum JournalError {
     /// The write failed and was rolled back.
     #[error("the disk refused the record")]
     Refused,
-    /// A sync failed earlier: nothing is written until the next start.
+    /// A sync failed earlier, or the writer has ended: nothing is written until the next start.
     #[error("the journal has failed and accepts nothing more")]
     Failed,
 }

@@ -37,8 +37,8 @@ pub enum Health {
     Ended(Space),
 }
 
-/// The free space for the logs, measured at most a second ago. The variants are ordered from the
-/// least space to the most.
+/// The free space for the logs, as last measured: the writer tries to measure it once a second. The
+/// variants are ordered from the least space to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Space {
     /// Less than a quarter of [`Settings::low_water_bytes`](crate::journal::Settings) is free, or

@@ -147,7 +147,7 @@ impl Journal {
     /// never polled has done nothing.
     ///
     /// # Errors
-    /// [`JournalError`]. The entry is then not in the files.
+    /// [`JournalError`]. The entry is then not in the files, unless the writer panicked.
     pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
         // Check again: the disk may have stalled or failed while the body was read and verified.
         self.check_room()?;
@@ -158,11 +158,11 @@ impl Journal {
     }
 
     /// Creates the identity of the notification with this owner, topic, subscription and message
-    /// id. `head` is the head of its outcome record, which the writer rewrites if the notification
-    /// is a duplicate. Returns `None` if duplicates are not marked.
+    /// id. `head` is the head of the record that accepts it, which the writer rewrites for a
+    /// duplicate. Returns `None` if duplicates are not marked.
     ///
-    /// The writer decides whether the notification is a duplicate. By then, every entry that was
-    /// queued earlier is on disk, refused, or in the same batch.
+    /// When the writer decides whether the notification is a duplicate, every entry that was queued
+    /// earlier is on disk, refused, or in the same batch.
     #[must_use]
     pub fn identify(&self, identity: [&[u8]; 4], head: Option<Head>) -> Option<Identity> {
         self.fingerprints.map(|fingerprints| Identity {
@@ -230,8 +230,8 @@ impl Journal {
         self.shared.vitals.health()
     }
 
-    /// The free space for the logs, in bytes, measured at most a second ago. `None` before the
-    /// first measurement.
+    /// The free space for the logs, in bytes, as last measured: the writer tries that once a
+    /// second. `None` before the first measurement.
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         self.shared.vitals.free_bytes()

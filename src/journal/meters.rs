@@ -65,7 +65,8 @@ pub struct CommitLogMeters {
     /// The length of the commit log in bytes; 0 while no commit log is ready and each commit
     /// syncs both logs.
     pub bytes: AtomicU64,
-    /// Bytes in use in the half that is being written.
+    /// Bytes in use in the half that takes the frames now: the commit log has two halves, used in
+    /// turn.
     pub used_bytes: AtomicU64,
     /// Frames that were written.
     pub frames: AtomicU64,

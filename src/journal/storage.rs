@@ -17,8 +17,8 @@ use crate::journal::logs::{Fault, Log, LogFiles, Logs};
 use crate::journal::meters::Meters;
 use crate::journal::{Settings, SyncMode};
 
-/// To how many changes of a log the writer reacts before it writes a batch. After that it writes to
-/// the log as it is, so that somebody who keeps changing the log cannot block the writer.
+/// How many changes of a log the writer follows before it writes a batch. After that many it writes
+/// to the log as it is, so that somebody who keeps changing the log cannot block it.
 const CHANGES_MAX: usize = 3;
 
 /// Proof that a batch is committed: it is written to both logs, and either the commit log that
@@ -129,8 +129,8 @@ impl Storage {
     /// one failed there, the result has the cause.
     fn begin(&mut self, now: Instant) -> Result<(), Fault> {
         if let Some(commit_log) = &mut self.commit_log {
-            // Poll in each round, so that the half of the commit log that is needed next can
-            // usually be overwritten by then.
+            // Poll in each round, so that the commit log learns early which of its frames are
+            // durable in the logs, and usually need not wait before it overwrites them.
             commit_log.poll(&mut self.logs, now)?;
         }
         self.logs.demand_sound()
@@ -151,7 +151,7 @@ impl Storage {
         self.write_to_logs(entry, syncs)
     }
 
-    /// Writes a batch on the direct path: without a frame, syncing the logs themselves.
+    /// Writes a batch on the direct path: without a frame. If `syncs`, syncs the logs themselves.
     fn write_to_logs(&mut self, entry: &Entry, syncs: bool) -> Result<bool, Fault> {
         if syncs {
             // The sync also covers all earlier frames: their bytes are already in the logs.
@@ -167,15 +167,16 @@ impl Storage {
         Ok(syncs)
     }
 
-    /// Prepares a log for a write: measures it again if somebody changed its length, and switches
-    /// to another file if the log's name no longer leads to this file or if the write would make it
-    /// too large.
+    /// Prepares a log for a write. If somebody changed its length, measures it again. If its name
+    /// no longer leads to this file, or the write would make the file too large, switches to
+    /// another file.
     fn follow(&mut self, log: Log, incoming: usize, now: Instant) -> Result<(), Fault> {
         for _change in 0..CHANGES_MAX {
             let Some(change) = self.logs.change_due(log, incoming, now)? else {
                 return Ok(());
             };
-            // After this checkpoint no frame refers to an offset in the log before its change.
+            // The offsets in earlier frames are those of the log before its change. After this
+            // checkpoint, which syncs both logs and records that, no start replays those frames.
             if let Some(commit_log) = &mut self.commit_log
                 && commit_log.is_ready()
             {

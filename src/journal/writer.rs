@@ -160,7 +160,7 @@ impl Writer {
                 meters
                     .duplicates
                     .fetch_add(batch.duplicates, Ordering::Relaxed);
-                // A batch that contains only refusals is not committed, and nobody waits for it.
+                // `None`: no push waits for this batch, and no sync was due.
                 let batch = match committed {
                     Some(committed) => batch.acknowledge(&committed),
                     None => batch,

@@ -18,7 +18,7 @@ use crate::journal::{CommitLogMeters, Entry, Meters};
 /// How long after a failure to retry the creation of a commit log.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The commit log. While it has no file, each commit syncs both logs.
+/// The commit log: its frames are copies of batches. Without a file, each commit syncs both logs.
 pub(in crate::journal) struct CommitLog {
     pub(super) segment: Option<Segment>,
     bytes_max: u64,
@@ -74,9 +74,9 @@ impl CommitLog {
     }
 
     /// Asks the checkpoint thread to create a new commit log. Until it is ready, each commit syncs
-    /// both logs. If the directory of the logs was moved away, nothing is created now, and the
-    /// creation is retried later: another directory may have its name, and a power cut could lose
-    /// that directory together with the commit log.
+    /// both logs. If the directory of the logs was moved away, retries this later: another
+    /// directory may have its name, and a power cut could lose that one together with the commit
+    /// log.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {
@@ -179,7 +179,7 @@ impl CommitLog {
         }
     }
 
-    /// Replaces a commit log that somebody cut or removed: its file is gone once the process ends.
+    /// Replaces a truncated or deleted commit log: a deleted file is lost when this process ends.
     pub(super) fn demand_name(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         let Some(segment) = &self.segment else {
             return Ok(());

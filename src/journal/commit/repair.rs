@@ -28,10 +28,11 @@ pub fn repair(mut files: LogFiles) -> io::Result<Recovered> {
     let (recovered, left) = replay::recover(&mut files)?;
     if let Some(Left { file, found }) = left {
         if file.len()? < COMMIT_LOG_BYTES_MIN {
-            // Somebody made it shorter than serve ever does: it may have no room for a frame.
+            // Somebody truncated the commit log: serve creates none that is so short, and it may
+            // have no room for a frame.
             files.discard_commit_log()?;
         } else {
-            // `begin` makes a checkpoint durable: until then the frames must stay.
+            // `begin` makes a checkpoint durable. Only then may the frames be erased.
             Segment::begin(file, &found)?.erase()?;
         }
     }

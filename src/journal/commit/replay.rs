@@ -1,12 +1,12 @@
 //! Replay: a start completes the logs from the frames that they may lack.
 //!
-//! A frame is the copy of a batch in the commit log, with its offsets in both logs. It is written
-//! to its offset even if the file already has its bytes: after a failed sync the page cache may
-//! have bytes that the disk does not. A frame may be written to its offset under two conditions. A
-//! record must end just before the offset. And each byte at the offset must equal the new one, be a
-//! zero left by a power cut, or be past the end of the file. The logs contain no zeros, so no other
-//! record is ever overwritten, whatever happened to the files in the meantime. A frame that does
-//! not fit its offset is appended: then a record may be in the log twice, but no record is missing.
+//! A frame is the copy of a batch in the commit log, with the offsets of the batch in both logs.
+//! The bytes are written at these offsets even if the logs already have them: after a failed sync
+//! the page cache may have bytes that the disk does not. There are two conditions. A record must
+//! end just before the offset. And each byte at the offset must equal the new one, be a zero left
+//! by a power cut, or be past the end of the file. The logs contain no zeros, so no other record is
+//! ever overwritten, whatever happened to the files in the meantime. Bytes that do not fit at their
+//! offset are appended: then a record may be in the log twice, but no record is missing.
 
 use std::io;
 
@@ -19,12 +19,13 @@ use crate::journal::logs::{Log, LogFiles, PerLog, Recovered, Replayed, torn};
 /// The commit log is read in chunks of this size.
 const PIECE_BYTES: u64 = 256 * BLOCK;
 
-/// The frames in a commit log that its logs may lack, and where the next life begins.
+/// The frames in a commit log that its logs may lack, and where writing continues.
 #[derive(Debug, Default)]
 pub(in crate::journal) struct Found {
     /// The offset and the head of each frame, in the order of the frame numbers.
     frames: Vec<(u64, Head)>,
-    /// The latest life; 0 if no frame was found.
+    /// The latest life, which counts how often a half of the commit log was begun; 0 if no frame
+    /// was found.
     pub life: u64,
     /// The number of the last frame; 0 if no frame was found.
     pub number: u64,
@@ -97,7 +98,7 @@ fn changed() -> io::Error {
 }
 
 /// Writes bytes at their offset. Returns `false` if other bytes are there, or if no record ends
-/// before it.
+/// just before the offset.
 fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -> io::Result<bool> {
     if bytes.is_empty() {
         return Ok(true);
@@ -141,7 +142,7 @@ pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
         read_exact_at(file, &mut piece, at)?;
         let end = at.saturating_add(size);
         let mut rest = piece.as_slice();
-        // A frame that extends past this chunk also moves the start of the next chunk past it.
+        // If a frame extends past this chunk, the next chunk starts at the end of the frame.
         while at < end {
             let frame = whole_frame(file, at, rest, len)?;
             let block = rest.get(..BLOCK_BYTES);
@@ -204,14 +205,14 @@ impl Found {
             all.max().unwrap_or_default()
         };
         let life = most(|head| head.life, &frames);
-        // Only the last two lives count, one in each half. Behind the frames of a life, the half
-        // may still have frames of an older one.
+        // Only the last two lives count, one in each half. After the frames of a life, the half may
+        // still have frames of an older one.
         frames.retain(|(_, head)| head.life.saturating_add(1) >= life);
         let number = most(|head| head.number, &frames);
         let covered = most(|head| head.covered, &frames);
         let synced = most(|head| head.synced, &frames);
-        // The first frame of a half has no bytes. If a power cut during a start tore it, nothing is
-        // missing before the first frame that can be read.
+        // No frame before the first readable one counts as missing. A power cut during a start can
+        // tear the first frame of a half, but that frame has no bytes for the logs.
         let first = frames.iter().map(|(_, head)| head.number).min();
         let known = covered.max(first.map_or(0, |first| first.saturating_sub(1)));
         frames.retain(|(_, head)| head.number > covered);
@@ -222,9 +223,9 @@ impl Found {
         // the later life may come first.
         frames.sort_by_key(|(_, head)| head.number);
         let missing = if number == 0 {
-            // If no frame can be read, their number is unknown. But the first one, which has no
-            // bytes, is synced before any other is written. So if it is the only one and a power
-            // cut tore it, nothing is missing.
+            // If no frame can be read, it is unknown how many are missing, so 1 is reported. But
+            // the first frame, which has no bytes for the logs, is synced before any other is
+            // written. If a power cut tore it, it is the only block in use, and nothing is missing.
             u64::from(in_use > 1)
         } else {
             synced.saturating_sub(known).saturating_sub(readable)

@@ -1,6 +1,6 @@
 //! The file of the commit log: written full once, then overwritten half by half.
 //!
-//! It contains frames, each the copy of a batch. A life begins whenever a half is begun.
+//! The file contains frames, each the copy of a batch. A life begins whenever a half is begun.
 
 use std::io;
 
@@ -161,8 +161,9 @@ impl Segment {
         self.numbers.covered = self.numbers.covered.max(synced.mark());
     }
 
-    /// Writes and syncs a frame without bytes that says which frames are covered. If all frames are
-    /// covered and the half is full, the new frame becomes the first one of the other half.
+    /// Writes and syncs a frame without bytes that records which frames are durable in the logs. If
+    /// all frames are durable there and the half is full, the new frame becomes the first one of
+    /// the other half.
     pub(super) fn write_checkpoint(&mut self) -> io::Result<()> {
         if !self.has_room(&Entry::default()) && self.is_covered() {
             return self.turn();
@@ -183,9 +184,9 @@ impl Segment {
     }
 
     /// Continues in the other half and overwrites its frames, which must be durable in the logs.
-    /// The first new frame records that. If a power cut tears it, a start replays the old frames
-    /// that are left. That changes nothing, because the logs already have their bytes at their
-    /// offsets.
+    /// The first new frame records that they are. If a power cut tears the new frame, a start
+    /// replays the old frames that are left. That changes nothing, because the logs already have
+    /// the same bytes at the same offsets.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if !self.is_other_half_covered() {
             return Err(io::Error::other("the logs lack frames of the other half"));
@@ -196,9 +197,9 @@ impl Segment {
         self.say_what_is_covered()
     }
 
-    /// Overwrites everything but a checkpoint at the end with zeros, so that message contents do
-    /// not stay here for longer than in the logs. The zeros are not synced: nothing depends on
-    /// them, and a stop has little time.
+    /// Overwrites everything with zeros, except the checkpoint, which is the last frame. So message
+    /// contents do not stay here for longer than in the logs. The zeros are not synced: nothing
+    /// depends on them, and a stop has little time.
     pub(super) fn erase(&mut self) -> io::Result<()> {
         let half = self.half();
         for (other, used) in (0_usize..).zip(self.used) {

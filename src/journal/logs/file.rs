@@ -34,7 +34,7 @@ impl LiveFile {
         self.file.append(bytes)
     }
 
-    /// Truncates the file to `len` bytes. A file that is shorter already stays as it is: setting
+    /// Truncates the file to `len` bytes. A file that is already shorter stays as it is: setting
     /// its length would fill it with zeros.
     pub(super) fn cut(&mut self, len: u64) -> io::Result<()> {
         if self.file.len()? > len {

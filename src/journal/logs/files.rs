@@ -78,8 +78,8 @@ impl LogFiles {
         Ok(())
     }
 
-    /// If the directory was moved away and another one has its name, locks that one and uses it
-    /// from now on.
+    /// If the directory was moved away and another one has its name, locks the other one and uses
+    /// it from now on.
     fn follow_dir(&mut self) -> io::Result<()> {
         let dir = Directory::open(self.disk.unlatched(), &self.names.dir)?;
         if dir.id != self.dir.id {
@@ -108,7 +108,7 @@ impl LogFiles {
         reopened
     }
 
-    /// Renames a log to a name that nothing reads automatically.
+    /// Renames a log, so that nothing reads it automatically.
     pub(super) fn suspect(&self, log: Log) -> io::Result<()> {
         let mut paths = (0..).map(|number| self.names.suspect(log, number));
         let free = paths
@@ -267,8 +267,8 @@ impl LogFiles {
         self.disk.remove(&self.names.commit_log())
     }
 
-    /// Removes the commit log durably: the logs already have its frames, and no later start may
-    /// replay them. Also removes an unfinished commit log that a stop left.
+    /// Removes the commit log durably: the logs already have all batches in it, and no later start
+    /// may replay them. Also removes an unfinished commit log that a stop left.
     pub(in crate::journal) fn discard_commit_log(&mut self) -> io::Result<()> {
         drop(self.disk.remove(&self.names.commit_log_draft()));
         match self.remove_commit_log() {

@@ -63,8 +63,9 @@ impl Logs {
         Ok(is_full.then_some(Change::Rotate))
     }
 
-    /// Makes a change. If there is a commit log, the caller has made a checkpoint, so that none of
-    /// its frames refers to an offset in the logs any more.
+    /// Makes a change. The offsets in the commit log are those of the log before the change. So, if
+    /// there is a commit log, the caller must have made a checkpoint: then no start replays what is
+    /// in it.
     pub(in crate::journal) fn change(
         &mut self,
         log: Log,

@@ -39,9 +39,9 @@ impl Holds {
         Hold { holds, reader }
     }
 
-    /// Counts the files that no reader needs, from the start of `files`, which begins with the
-    /// oldest. `live` is younger than all of them. If a reader needs a file that is not in the
-    /// list, the count is 0: the file may have been renamed while the list was made.
+    /// Counts the oldest files that no reader needs. `files` begins with the oldest, and `live` is
+    /// younger than all of them. If a reader needs a file that is not in the list, the count is 0:
+    /// the file may have been renamed while the list was made.
     pub(super) fn free_of(&self, files: &[FileId], live: FileId) -> usize {
         let place = |held: &Held| match held {
             Held::All => 0,

@@ -148,8 +148,8 @@ impl Names {
             .collect())
     }
 
-    /// Whether a rotated file with a number above `first` exists only with a further ending in its
-    /// name, as compressed files have.
+    /// Whether a rotated file with a number above `first` exists with a further ending in its name,
+    /// as compressed files have, and not without it.
     ///
     /// # Errors
     /// The directory cannot be read.

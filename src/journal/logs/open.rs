@@ -33,9 +33,8 @@ pub enum OpenError {
     Unwritable(#[from] Unwritable),
     /// Something that is not a regular file is at the path of a file.
     #[error(
-        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it must be one; \
-         logs.stdout = \"access\" prints the access lines as well; mend it with: \
-         {fix}", path.display()
+        "cannot open {}: it is {kind}, not a regular file. Only a regular file can be synced (for \
+         access lines on stdout, set logs.stdout = \"access\"); mend it with: {fix}", path.display()
     )]
     NotAFile {
         /// The path.
@@ -48,8 +47,8 @@ pub enum OpenError {
     /// Something that is not a directory is at the path of the directory, or of one above it.
     #[error(
         "cannot make the directory {}: {} is {kind}. Both logs are files that are synced: give \
-         logs.dir a directory; logs.stdout = \"access\" prints the access lines as \
-         well", dir.display(), path.display()
+         logs.dir a directory (for access lines on stdout, set logs.stdout = \"access\")",
+        dir.display(), path.display()
     )]
     NotADirectory {
         /// The directory.
@@ -178,7 +177,7 @@ impl LogFiles {
         // using them.
         let live = PerLog::try_from_fn(|log| {
             let path = names.live(log);
-            // This opens a FIFO too, but a journal does not start on a FIFO, because it cannot be
+            // This opens a FIFO too, but a journal does not start on a FIFO, which cannot be
             // synced.
             disk.open(&path, Open::AppendToAny { mode })
                 .and_then(LiveFile::new)

@@ -18,7 +18,7 @@ pub struct Recovered {
 pub struct Replayed {
     /// Frames that were replayed. Each is the copy of a batch.
     pub frames: u64,
-    /// Parts of frames that were appended, because other bytes were at their offsets.
+    /// Parts of frames that were appended, because they did not fit their offsets.
     pub appended: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,

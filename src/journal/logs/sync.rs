@@ -15,9 +15,9 @@ const WRITE_BACK_BYTES: u64 = 1024 * 1024;
 
 /// Proof that both logs were synced after everything up to a mark was written to them.
 ///
-/// The caller chooses the mark: the number of the last frame of the commit log that was written
-/// before the sync began. Only a sync of both logs yields this proof, so no frame is overwritten
-/// before its records are durable in the logs. This example does not compile:
+/// The caller chooses the mark: the number of the last frame (copy of a batch) that was written to
+/// the commit log before the sync began. Only a sync of both logs yields this proof, so no frame is
+/// overwritten before its records are durable in the logs. This example does not compile:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::LogsSynced { mark: 1 };

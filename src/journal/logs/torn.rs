@@ -49,8 +49,8 @@ pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<Recovered>
     Ok(recovered)
 }
 
-/// The torn ends of both logs: what a start would truncate, unless a frame of the commit log
-/// completes it. Changes nothing.
+/// The torn ends of both logs: what a start would truncate, unless a frame of the commit log, which
+/// is the copy of a batch, completes it. Changes nothing.
 ///
 /// # Errors
 /// A log cannot be read.
@@ -190,7 +190,7 @@ fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Surve
     };
     let mut end = is_end.then_some(begin);
     let (mut damage, mut places) = (None, 0_usize);
-    // Damage counts only once a record follows it.
+    // Damage counts only if a record follows it.
     let mut pending = (None, 0_usize);
     let mut place = begin;
     let mut records = Records::new(log, tail.get(begin..).unwrap_or_default());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::journal::read::records::{split_attribute, title};
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED, unescape, unescape_bytes};
 
-/// The events of outcomes that accepted a notification.
+/// The titles (in JSON: `event`) of the records that report a notification as accepted.
 const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
 /// Identifies a notification: owner, topic, subscription and message id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

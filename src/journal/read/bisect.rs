@@ -13,7 +13,8 @@ use crate::journal::read::spans::{first_record, row_begin};
 use crate::journal::read::time::RecordTime;
 
 /// How many bytes are read from the middle of the range that is bisected. If no row (a request with
-/// its outcome) begins in them, because a row is larger, the later half stays part of the search.
+/// its outcome) begins in them, because a row is larger, the bisection excludes nothing and goes on
+/// in the earlier half.
 const WINDOW_BYTES: usize = 256 * 1024;
 /// A file or a block is left out of a search only if the times of its records are out of range by
 /// more than this margin. These times may be wrong, because clocks are set and local time has no

@@ -10,7 +10,7 @@ use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 use crate::journal::{Log, Names, Numbering};
 
-/// The most times that a directory is listed, if it changes each time while it is listed.
+/// How many times a directory is listed at most, if it changes each time while it is listed.
 const LISTS_MAX: usize = 10;
 
 /// Used as the number of a file whose name has no number.
@@ -89,7 +89,8 @@ impl Chain {
         }
     }
 
-    /// The number of bytes between a position and a horizon. `None` if the position is gone.
+    /// The number of bytes after a position, up to the horizon: the end of the log or of the last
+    /// commit. `None` if the position is gone.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -118,8 +119,7 @@ impl Chain {
         self.names.others(self.disk.as_ref(), Log::Endpoint)
     }
 
-    /// Files whose names have no number and that are not compressed: somebody may have moved or
-    /// copied the log there.
+    /// Uncompressed files whose names have no number: the log may have been moved or copied there.
     pub(super) fn unnumbered(&self) -> io::Result<Vec<PathBuf>> {
         let paths = self.left_out()?.into_iter().map(|(path, _why)| path);
         let is_packed = |path: &PathBuf| path.to_str().is_some_and(Names::is_packed);
@@ -161,7 +161,7 @@ impl Chain {
         let mut links = Vec::new();
         for number in numbers {
             let path = self.names.rotated(Log::Endpoint, number);
-            // The file was deleted after the directory had been listed.
+            // Skip a file that was deleted after the directory had been listed.
             let Ok(id) = disk.identity(&path) else {
                 continue;
             };

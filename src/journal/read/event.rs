@@ -27,8 +27,9 @@ pub struct Saved {
     pub delivered: Option<Position>,
     /// When the last row before the position was logged.
     pub time: Option<RecordTime>,
-    /// The files without a number that existed when this was saved: `Follower::unnumbered`. If it
-    /// is `None`, the files that exist at the next start count as old.
+    /// The files without a number that existed when this was saved: `Follower::unnumbered`. One
+    /// that is created later may have rows that no other file has. `None` means those that exist at
+    /// the next start.
     pub unnumbered: Option<Vec<PathBuf>>,
 }
 

@@ -1,5 +1,5 @@
-//! Selects rows. A row must match every condition. A condition with several values matches if one
-//! of them does.
+//! Selects rows. A row must match every condition. It matches a condition if it has one of the
+//! values that the condition lists.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,9 +14,9 @@ use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 /// Selects rows. The default selects every row that came from MNS.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Names of topics, including claimed ones.
+    /// Names of topics. A name that an unverified request only claims matches too.
     pub topics: Vec<String>,
-    /// Names of subscriptions, including claimed ones.
+    /// Names of subscriptions. A name that is only claimed matches too.
     pub subscriptions: Vec<String>,
     /// Tags.
     pub tags: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Filter {
     pub request_ids: Vec<String>,
     /// The outcomes.
     pub outcomes: Vec<Outcome>,
-    /// Keys of refusals and remarks.
+    /// Keys of reasons: why a push was refused, or what was unusual about an accepted one.
     pub reasons: Vec<String>,
     /// Networks of the senders.
     pub peers: Vec<IpNet>,
@@ -49,7 +49,7 @@ pub struct Filter {
     pub all: bool,
 }
 
-/// What the bytes of a row must contain to match: one needle of each group.
+/// What the bytes of a row must contain to match: one needle (a text to search for) of each group.
 #[derive(Debug, Clone)]
 pub(super) struct Prefilter {
     groups: Vec<Vec<Needle>>,
@@ -84,7 +84,7 @@ impl Filter {
         let Some(reasons) = row.reason().filter(|_| !self.reasons.is_empty()) else {
             return self.reasons.is_empty();
         };
-        // Several remarks are in one field, separated by commas.
+        // Several keys are in one field, separated by commas.
         let mut reasons = reasons.split(|byte| *byte == b',');
         reasons.any(|reason| {
             let mut wanted = self.reasons.iter();

@@ -39,7 +39,7 @@ pub struct Follower {
     chunk_bytes: usize,
     pub(super) chunk_bytes_min: usize,
     pub(super) last_time: Option<RecordTime>,
-    /// Set if rows may be missing after the row of this time; reported with the next row.
+    /// Set if rows may be missing after the row of this time. This is reported before the next row.
     missed_after: Option<Option<RecordTime>>,
     again: Option<Again>,
 }
@@ -113,7 +113,7 @@ impl Follower {
         Ok(Polled { events, is_at_end })
     }
 
-    /// Reads one chunk. Returns whether the position changed.
+    /// Reads one chunk. Returns whether to poll again at once.
     fn read_on(&mut self, events: &mut Vec<Event>) -> io::Result<bool> {
         if self.at.is_none() && !self.begin()? {
             return Ok(false);
@@ -129,7 +129,7 @@ impl Follower {
             return Ok(false);
         }
         let is_all = readable.ends_within(at.offset, bytes.len());
-        // A record that may continue after the chunk is read again with the next one.
+        // If a record may continue beyond this chunk, read it again with the next chunk.
         let known = if is_all {
             bytes.as_slice()
         } else {
@@ -163,7 +163,7 @@ impl Follower {
             return Ok(());
         };
         let (id, number) = (at.open.link.id, at.open.link.number);
-        // Read this before a row is returned, so that none is if the file is truncated meanwhile.
+        // Read this before a row is returned: if the file was truncated, this fails.
         let before = Surroundings::read(at.open.file.as_ref(), number, at.offset)?;
         let place = |offset: usize| before.position(bytes, offset);
         // A record with a destroyed head is no row, and counts as damaged too.
@@ -220,7 +220,7 @@ impl Follower {
         Ok(end > 0)
     }
 
-    /// Moves on to the next file at the end of a finished one. Returns whether it moved.
+    /// Moves on to the next file if this one is finished. Returns whether to poll again at once.
     fn change_file(&mut self, readable: Readable, events: &mut Vec<Event>) -> io::Result<bool> {
         let Some(at) = &self.at else { return Ok(false) };
         let Some(next) = at.successor.find(&self.chain, &at.open)? else {

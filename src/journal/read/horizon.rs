@@ -9,8 +9,8 @@ use std::io;
 use crate::disk::{DiskFile, FileId, read_exact_at};
 use crate::journal::read::spans::{Next, boundaries, split};
 
-/// How many bytes are read first to find the end of the last row. The number is doubled until it is
-/// found.
+/// How many bytes are read first to find the end of the last row. The number is doubled until that
+/// end is found.
 const WINDOW_BYTES: usize = 64 * 1024;
 
 /// How far files may be read.
@@ -50,8 +50,8 @@ impl Readable {
         from.saturating_add(bytes) >= self.0
     }
 
-    /// Reads up to `bytes` bytes from `from`. Returns fewer if the horizon is nearer, or if
-    /// somebody truncates the file meanwhile.
+    /// Reads up to `bytes_max` bytes from `from`, and none beyond the horizon. Returns nothing if
+    /// somebody truncated the file meanwhile.
     pub(super) fn read(
         self,
         file: &dyn DiskFile,

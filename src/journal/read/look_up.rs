@@ -18,7 +18,7 @@ const ROW_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub enum Lookup {
     /// The row that begins at the position.
     Found(Box<Row>),
-    /// There is no such row: its file was deleted or compressed, or truncated before the position.
+    /// No row begins at the position: its file was deleted, compressed, truncated or damaged.
     Gone,
 }
 

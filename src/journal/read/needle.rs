@@ -2,7 +2,7 @@
 //!
 //! Text and JSON logs escape values differently. A needle is the longest part of the text that
 //! neither format escapes, so one search over raw bytes finds every record that may contain the
-//! text. Whether a record does contain it is then decided by its parsed values.
+//! text. The parsed values of a record then decide whether it does contain the text.
 
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;

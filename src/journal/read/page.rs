@@ -20,9 +20,9 @@ pub enum SearchStart {
 /// Limits how much a search does before it returns.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// The most rows to return.
+    /// The maximum number of rows to return.
     pub rows: usize,
-    /// The most bytes to read.
+    /// The maximum number of bytes to read.
     pub bytes: u64,
     /// The longest time to take.
     pub time: Duration,
@@ -57,8 +57,7 @@ pub struct Progress {
     pub bytes: u64,
     /// How many bytes there were to search, in all files, when the search began.
     pub bytes_total: u64,
-    /// The number of bytes that are newer than the start of the search, so that it never reads
-    /// them.
+    /// The number of bytes that are newer than the start of the search, which never reads them.
     pub bytes_newer: u64,
     /// Everything was searched back to this time.
     pub back_to: Option<RecordTime>,

@@ -10,7 +10,7 @@ use crate::journal::read::accepted::accepted;
 use crate::journal::read::records::{Damage, is_line_of_a_record, title};
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 
-/// The event of a start.
+/// How the title of the record of a start begins.
 const STARTED: &str = "Start Endpoint!";
 /// How many fields the access line has after its time, without optional ones.
 const ACCESS_FIELDS: usize = 9;

@@ -9,7 +9,7 @@ use crate::journal::record::{unescape, unescape_bytes};
 
 /// The line before the headers of a request, in text.
 const HEADERS: &str = "Headers:";
-/// The event of a request, in JSON.
+/// The `event` of the record of a request, in JSON.
 const REQUEST: &str = "Request";
 
 /// The parts of one record.
@@ -155,8 +155,8 @@ fn value<'a>(values: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
         .map(|(_, value)| value.as_slice())
 }
 
-/// Splits a line that is not indented: `Headers:`, `Body:`, or a name, which may be padded, a colon
-/// and a blank.
+/// Splits a line that is not indented. It begins with `Headers:`, with `Body:`, or with a name and
+/// a colon. The name may be padded.
 fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     for part in [HEADERS.as_bytes(), b"Body:"] {
         if let Some(value) = line.strip_prefix(part) {

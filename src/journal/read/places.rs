@@ -31,7 +31,7 @@ pub enum NoPlace {
         name: String,
         /// The offset.
         offset: u64,
-        /// The offset of the record before it.
+        /// The beginning of the record that contains the offset.
         before: u64,
     },
     /// The offset is beyond the end of the file.
@@ -89,7 +89,7 @@ impl Chain {
     }
 
     /// The number of bytes between two positions. If `from` is `None`, counts from the beginning of
-    /// the log. Returns 0 if `from` is behind `to`, and `None` if a position is gone.
+    /// the log. Returns 0 if `from` comes after `to`, and `None` if a position is gone.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -119,7 +119,8 @@ impl Chain {
         Ok(Some(bytes.saturating_sub(from.map_or(0, Position::offset))))
     }
 
-    /// The bytes of all files, up to a horizon.
+    /// The number of bytes of all files, up to the horizon: the end of the log or of the last
+    /// commit.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -144,7 +145,7 @@ fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result
     let length = usize::try_from(offset.saturating_sub(start)).map_err(io::Error::other)?;
     // Read one byte more: the first byte of what may be a record.
     let bytes = readable.read(file, start, length.saturating_add(1))?;
-    // The offset is before the first record, behind the last one, or between two.
+    // The offset is before the first record, after the last one, or between two.
     let is_between = offset == 0
         || bytes.len() <= length && bytes.last() == Some(&b'\n')
         || boundaries(&bytes, false).contains(&length);

@@ -167,8 +167,8 @@ impl<R: BufRead> Records<R> {
     /// the previous record is damaged.
     ///
     /// A peer's text may look like the beginning of a record. So a beginning counts only where
-    /// there cannot be a peer's text: directly after a control character, or in a line that is
-    /// certainly damaged, because it cannot belong to a record or is not valid JSON.
+    /// there cannot be a peer's text. That is directly after a control character, or in a line that
+    /// is certainly damaged: it cannot belong to a record or is not valid JSON.
     fn begins_within(&self, start: usize) -> Option<usize> {
         let line = self.record.get(start..).unwrap_or_default();
         let head = match self.log {

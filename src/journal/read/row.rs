@@ -74,7 +74,7 @@ pub struct Labels {
     /// The id of the message.
     pub message_id: Vec<u8>,
     /// Whether these values are unverified, because the request was refused before its signature
-    /// was checked.
+    /// was verified.
     pub is_claimed: bool,
 }
 
@@ -137,7 +137,8 @@ impl Row {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.record.event.as_str() {
-            // A remark is an accepted record with a reason.
+            // The record of an accepted request has a reason only if there was a remark on the
+            // request.
             SUCCEED if self.reason().is_some() => Outcome::Remark,
             SUCCEED => Outcome::Accepted,
             DUPLICATE => Outcome::Duplicate,
@@ -168,7 +169,8 @@ impl Row {
         self.record.time.as_ref()
     }
 
-    /// The key of a refusal, or the keys of remarks separated by commas.
+    /// The key of a refusal, or the keys of the remarks on an accepted request, separated by
+    /// commas.
     #[must_use]
     pub fn reason(&self) -> Option<&[u8]> {
         self.record.attribute("Reason")
@@ -234,7 +236,7 @@ fn has_mns_header(parts: &Parts) -> bool {
 impl Labels {
     fn of<'a>(record: &Parts, sent: impl FnOnce() -> &'a Parts) -> Self {
         let known = |name: &str| record.attribute(name).map(<[u8]>::to_vec);
-        // Attributes of a notification are logged only once it was verified.
+        // Attributes of a notification are logged only after it was verified.
         if record.attribute("MessageId").is_some() || record.attribute("TopicName").is_some() {
             return Self {
                 topic: known("TopicName").unwrap_or_default(),

@@ -38,7 +38,7 @@ pub struct Search {
     bytes_read: u64,
 }
 
-/// A file, and the offset up to which it has not been searched.
+/// A file, and the end of the part of it that is still to be searched.
 struct At {
     open: OpenLink,
     end: u64,
@@ -95,8 +95,8 @@ impl Search {
         self.bytes_read
     }
 
-    /// Continues until the budget is used up, everything was searched, or `is_cancelled` returns
-    /// `true`. It is called before each block.
+    /// Continues until the budget is used up, everything was searched, or `is_cancelled`, which is
+    /// called before each block, returns `true`.
     ///
     /// # Errors
     /// A file cannot be opened or read.

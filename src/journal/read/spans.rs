@@ -9,7 +9,7 @@ use crate::journal::record::{DUPLICATE, SUCCEED};
 
 /// Precedes the event in a JSON record. No peer chose any byte before it.
 const JSON_EVENT: &[u8] = b",\"event\":\"";
-/// The largest offset of the event in a record.
+/// How many bytes at the beginning of a JSON record are searched for the event.
 const JSON_EVENT_WITHIN: usize = 256;
 
 /// The bytes of one row.
@@ -26,7 +26,7 @@ pub(super) struct Span {
 pub(super) enum Next {
     /// Possibly the rest of the same record, or the outcome of its request.
     Unknown,
-    /// The beginning of another row, or nothing any more.
+    /// The beginning of another row, or the end of the log.
     Other,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Split {
     pub damaged: usize,
 }
 
-/// The kinds of records that can be half of a row.
+/// Which half of a row a record can be: the request, the outcome, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Half {
     Request,
@@ -125,8 +125,8 @@ fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
         && memchr::memchr(b'\n', rest).is_none_or(|place| place.saturating_add(1) == rest.len())
 }
 
-/// The offsets at which a record certainly begins, whatever precedes it: in text only a record
-/// begins with a bracket at the start of a line, and in JSON every line is a record. If `is_begin`,
+/// The offsets at which a record certainly begins, whatever precedes it: in text, a line begins
+/// with a bracket only where a record begins, and in JSON every line is a record. If `is_begin`,
 /// the bytes are the beginning of a file, and offset 0 counts in any case.
 pub(super) fn boundaries(bytes: &[u8], is_begin: bool) -> Vec<usize> {
     let begins = |place: usize| matches!(bytes.get(place), Some(b'[' | b'{'));
@@ -162,7 +162,8 @@ pub(super) fn row_begin(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether bytes that begin with a record end with a request whose outcome may follow.
+/// Whether the last record in these bytes is a request whose outcome may follow. The bytes must
+/// begin with a record.
 fn ends_with_request(bytes: &[u8]) -> bool {
     let last = split(bytes, Next::Other).spans.last().copied();
     last.filter(|last| last.end == bytes.len())

@@ -259,7 +259,7 @@ proptest! {
         let mut turn = 0;
         for (index, log) in logs.iter().enumerate() {
             let is_live = index + 1 == logs.len();
-            // A file is left only once the next one has a record.
+            // The follower does not leave a file until the next one has a record.
             let start = started();
             let log = [start.as_bytes(), log].concat();
             let log = &log;
@@ -417,8 +417,8 @@ fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reporte
     }
     push(&dir, 6..=6);
     assert_eq!(met(&mut follower), ["M4", "> ", "missed", "M6"]);
-    // A follower that starts now finds its file by the landmark, but knows no more of the files
-    // between.
+    // A follower that starts only now finds its file by the landmark. It cannot know either which
+    // files were between.
     assert_eq!(met(&mut restarted), ["M4", "> ", "missed", "M6"]);
 }
 
@@ -470,7 +470,7 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     let expected = ["missed", "M6", "M7", "> ", "missed", "M8"];
     assert_eq!(met(&mut follower), expected);
     drop(restarted);
-    // The file has grown beyond the position since, so only the landmark shows the change.
+    // The file has grown beyond the position meanwhile, so only the landmark shows the change.
     let dir = Dir::new();
     push(&dir, 1..=1);
     let mut follower = dir.follow(Start::Oldest);

@@ -1,16 +1,16 @@
 //! The positions that a follower has passed: its current one, and earlier ones at increasing
 //! distances.
 //!
-//! If the rows that were read last are no longer in the log, because a failed write was cut off or
-//! somebody truncated the file, reading continues at the newest position that is still there. So
-//! rows may be returned twice, but none is skipped.
+//! The rows that were read last may no longer be in the log, because a failed write was cut off or
+//! somebody truncated the file. Then reading continues at the newest position that is still there.
+//! So rows may be returned twice, but none is skipped.
 
 use crate::journal::read::position::Position;
 
 /// How many positions are kept in each range of distances. With two there is always one near the
 /// beginning of the range, even while positions move to the next range.
 const PER_SPAN: usize = 2;
-/// The most positions that are kept.
+/// The maximum number of positions that are kept.
 const PLACES_MAX: usize = 40;
 
 /// Positions, each with the number of bytes read before it, newest first.

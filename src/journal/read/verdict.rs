@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::journal::read::parsed::{Kind, Parsed};
 
-/// Records are built in parallel up to this long before they are written, so the times of two
-/// records may be out of order by that much, in seconds.
+/// How many seconds may pass between the building of a record and its writing. Records are built in
+/// parallel, so the times of two records may be out of order by that much.
 const DISORDER_SECONDS: i64 = 10;
 /// The same in whole minutes.
 const DISORDER_MINUTES: i64 = 1;
-/// The most problems that are reported for one file.
+/// The maximum number of problems that are reported for one file.
 pub(super) const PROBLEMS_MAX: usize = 20;
 
 /// The result of checking one file.
@@ -42,8 +42,8 @@ pub struct Verdict {
     pub acknowledged: BTreeMap<i64, u64>,
     /// The minutes of the first and of the latest record.
     pub minutes: Option<(i64, i64)>,
-    /// Whether the time of a record goes back by more than records may be out of order: a clock was
-    /// set back, summer time ended, or the zone or the format has changed. Records of different
+    /// Whether the time of a record goes back further than the usual disorder of records: a clock
+    /// was set back, summer time ended, or the zone or the format has changed. Records of different
     /// times may then count for the same minute.
     pub goes_back: bool,
     /// Whether the first record is a start.
@@ -52,7 +52,7 @@ pub struct Verdict {
     pub(super) pending_request: Option<u64>,
 }
 
-/// Whether `minute` is earlier than `latest` by more than records may be out of order.
+/// Whether `minute` is earlier than `latest` by more than the usual disorder of records.
 #[must_use]
 pub fn goes_back(latest: i64, minute: i64) -> bool {
     minute.saturating_add(DISORDER_MINUTES) < latest

@@ -1,4 +1,5 @@
-//! Verifies a log: every record must be complete, and the times in order.
+//! Verifies a log: every record must be complete, and the two records of a push adjacent. Times
+//! that go back are only counted.
 //!
 //! There are no checksums, so a changed byte is found only if it breaks the format: NUL and other
 //! control characters, invalid UTF-8, a missing end, a request without its outcome or the reverse.

@@ -51,7 +51,7 @@ pub enum AccessField {
     Peer,
     /// Whole milliseconds from the first byte to the hand-over to the journal.
     DurationMs,
-    /// The reason key of a refusal or a remark.
+    /// The reason key of a refusal, or of a remark on an accepted request.
     Reason,
     /// The notification's id.
     MessageId,

@@ -5,8 +5,8 @@
 //! characters that a viewer interprets instead of showing ([`is_hidden`]), and invalid UTF-8 become
 //! `\xhh`. A backslash becomes `\x5c` only if it would otherwise read as such an escape.
 //! [`unescape`] restores the exact bytes. In the access log a value is one quoted field. In JSON,
-//! control characters and the characters of [`is_hidden`] have the escapes of JSON, such as
-//! `\u2028`.
+//! control characters below U+0020 and the characters of [`is_hidden`] have the escapes of JSON,
+//! such as `\u2028`.
 
 use std::borrow::Cow;
 use std::io;
@@ -47,8 +47,8 @@ pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
 
 /// A value as a JSON string: escaped by the rule for text logs first, then encoded as JSON.
 ///
-/// Control characters below U+0020, and the characters that [`json_text`] escapes, are left to the
-/// JSON encoding.
+/// Control characters below U+0020 and the characters of [`is_hidden`] are left to the JSON
+/// encoding.
 pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
     let mut out = Vec::with_capacity(value.len());
     escape(&mut out, value, Controls::LeftToJson, |_| false);
@@ -58,8 +58,8 @@ pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
 /// JSON on one line, without characters that a viewer interprets.
 ///
 /// DEL, the control characters above it and the characters that reorder or break a line are written
-/// as escapes such as `\u2028`, which every JSON parser decodes. `serde_json` alone escapes only
-/// what is below U+0020.
+/// as `\u` and four digits, which every JSON parser decodes. `serde_json` alone escapes only what
+/// is below U+0020.
 #[must_use]
 pub fn json_text(value: &serde_json::Value) -> String {
     let mut out = Vec::new();
@@ -187,7 +187,7 @@ enum Controls {
     AllEscaped,
     /// A line break starts an indented line; all others are escaped.
     LinesIndented,
-    /// Those below U+0020, and the characters that [`json_text`] escapes, stay unchanged.
+    /// Those below U+0020, and the characters of [`is_hidden`], stay unchanged.
     LeftToJson,
     /// As with indented lines; invisible characters are escaped too.
     Terminal,
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(out, b"\"a\\x22b\\x5cc\\x0ad\\xff\"");
     }
 
-    /// Everything that the contract names, written down independently.
+    /// All characters of [`is_hidden`], written down independently.
     fn hidden() -> Vec<char> {
         let ranges = [
             0x61c..=0x61c,

@@ -71,7 +71,7 @@ pub enum Level {
 pub enum Place {
     /// A request that was accepted.
     Request,
-    /// The outcome of such a request.
+    /// The outcome of a request that was accepted.
     Succeed,
     /// The outcome of a request that was answered 403.
     Forbidden,

@@ -16,7 +16,7 @@ pub struct Stamp {
     thread: Arc<str>,
 }
 
-/// Makes stamps with the local time of one zone. Formats each second once.
+/// Makes stamps with the local time of one zone. Caches the texts of the last second.
 #[derive(Debug)]
 pub struct Stamps {
     zone: TimeZone,
