@@ -2,7 +2,7 @@
 //!
 //! The certificate that MNS really uses is a self-signed RSA certificate of 512 bits that expired
 //! in 2016 (protocol.md 2.2). So only its key is used, and trust comes from the address from which
-//! it was fetched. Only `public_key` and the emulator's signer name RSA and SHA-1.
+//! it was fetched. Only `public_key` and the signer of the emulator compute with RSA and SHA-1.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -136,7 +136,8 @@ impl SigningCertificate {
     }
 }
 
-/// Replaces the labels of other tools in PEM text. Returns other input unchanged.
+/// Removes a byte order mark, and replaces the labels of other tools in PEM text. Changes nothing
+/// else.
 fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);

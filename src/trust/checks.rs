@@ -184,8 +184,8 @@ mod tests {
         builder.body(Bytes::from_static(&REAL[end..])).unwrap()
     }
 
-    /// If the checks of a request ended before the signature, nothing would be verified. So each
-    /// check must be returned exactly once, whatever the earlier ones found.
+    /// If the checks of a request ended before that of the signature, nothing would be verified. So
+    /// each check must be returned exactly once, whatever the earlier ones found.
     #[test]
     fn every_check_runs_in_order_although_all_of_them_fail() {
         let mut request = request();

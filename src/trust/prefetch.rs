@@ -20,8 +20,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Logs the first failure as a warning. Ends early if the cache is dropped, as after a reload that
 /// changes how certificates are fetched.
 ///
-/// The fetched certificate stays in memory. It is saved in the store only when it has verified its
-/// first push. After a restart each certificate in the store counts as known. So if the source ever
+/// The fetched certificate stays in memory. It is saved in the store only after it has verified a
+/// push. After a restart each certificate in the store counts as known. So if the source ever
 /// returned a wrong certificate, and it were saved before it has verified a push, its key would
 /// later be used without a [`KeyChange`](crate::trust::KeyChange).
 // The reference is weak, because this may run for as long as the process, and must not keep a

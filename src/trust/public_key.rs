@@ -2,7 +2,7 @@
 //! for its size.
 //!
 //! The key of MNS has 512 bits, fewer than any fast library accepts, so this file has fixed-width
-//! arithmetic for that size. From 1024 bits on aws-lc-rs is used, which is a dependency of TLS
+//! arithmetic for that size. For 1024 bits and more it uses aws-lc-rs, which is a dependency of TLS
 //! anyway. The generic code of `rsa` handles all other keys. All three compare the whole encoded
 //! message, so none accepts what another refuses.
 
@@ -75,7 +75,7 @@ impl PublicKey {
             Some(short) => Implementation::Short(short),
             None => {
                 match ParsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, der) {
-                    // Parsing accepts shorter keys too, but such a key then refuses every
+                    // Parsing accepts shorter keys too, but a shorter key then refuses every
                     // signature.
                     Ok(long) if bits >= 1024 => Implementation::Long(long),
                     Ok(_) | Err(_) => Implementation::Generic(VerifyingKey::new(generic)),

@@ -28,8 +28,8 @@ pub trait CertificateSource: Send + Sync {
 /// A fetch under way.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
 
-/// Why there is no certificate. Neither the peer nor we are at fault, so a push can be neither
-/// accepted nor refused permanently.
+/// Why there is no certificate. This proves nothing about the push, which can be neither accepted
+/// nor refused permanently.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No answer in time.

@@ -31,7 +31,10 @@ pub enum Untrusted {
     #[error("the signing key has {0} bits")]
     KeyTooSmall(usize),
     /// Caused by the peer, or by a proxy that changed a signed part.
-    #[error("the signature does not match the request under the key at the certificate's address")]
+    #[error(
+        "the signature does not match the request and the key of the certificate that the request \
+            names"
+    )]
     SignatureWrong,
     /// Caused by neither side: the signature could not be checked.
     #[error("could not obtain the signing certificate")]

@@ -56,8 +56,8 @@ impl Verifier {
         }
     }
 
-    /// Proves that MNS sent a request, body included. If a stranger could cause the fetch of the
-    /// certificate, it is paid for from the budget of `peer`.
+    /// Proves that MNS sent a request, body included. If the certificate has to be fetched and its
+    /// address may be made up, the budget of `peer` pays for the fetch.
     ///
     /// If the future is dropped nothing remains, except a fetch that ends by itself.
     ///
@@ -217,7 +217,8 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
 }
 
 impl<'r> Verified<'r> {
-    /// Decodes the verified body. No other function returns a notification that was proven.
+    /// Decodes the verified body. Only this function and
+    /// [`notification_as_raw`](Self::notification_as_raw) return a notification that was proven.
     ///
     /// # Errors
     /// [`InvalidNotification`]
@@ -225,7 +226,7 @@ impl<'r> Verified<'r> {
         Notification::decode(self.request)
     }
 
-    /// Reads a body that is not a valid notification as a raw message.
+    /// Reads a verified body that is not a valid notification as a raw message.
     #[must_use]
     pub fn notification_as_raw(&self) -> Notification<'static> {
         Notification::decode_as_raw(self.request.body())

@@ -50,7 +50,7 @@ impl Addresses {
     }
 
     /// Counts a use that verified a push. Returns `false`, and counts nothing, unless this
-    /// certificate is the proven one of the address. Takes no lock.
+    /// certificate is the last one that verified a push of the address. Takes no lock.
     pub(super) fn note_use(
         &self,
         url: &SigningCertUrl,
@@ -72,8 +72,9 @@ impl Addresses {
     }
 
     /// Makes an address known, because its certificate has verified a push, in this run or in an
-    /// earlier one that saved it. Evicts the known address that has been unused the longest.
-    /// Returns the certificate that was proven before.
+    /// earlier one that saved it. If there are more than [`ADDRESSES_MAX`] known addresses then,
+    /// evicts the one that has been unused the longest. Returns the certificate that was proven
+    /// before.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,

@@ -90,7 +90,7 @@ impl CertificateCache {
     }
 
     /// The certificate of an address: from the cache, else from the source, else from disk. If the
-    /// address is not known, a fetch is paid for from the budget of `peer`.
+    /// address may be made up, the budget of `peer` pays for a fetch.
     ///
     /// If the future is dropped, the fetch goes on and later requests get its result.
     ///
@@ -178,7 +178,7 @@ impl CertificateCache {
     }
 
     /// Records that a push was verified with this certificate: saves it, makes its address known,
-    /// and gives `peer` back its fetch. Returns the key change, once, if another key was expected.
+    /// and gives `peer` its fetch back if the address was not known. Returns a key change once.
     ///
     /// Takes no lock and allocates nothing if the certificate has verified a push before.
     pub fn note_verified(

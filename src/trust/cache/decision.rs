@@ -199,8 +199,8 @@ mod tests {
                     }
                 }
             }
-            // The first fetch of an address is paid and has not begun, so nothing can be remembered
-            // of it.
+            // In the state `Paid` the first fetch of the address has not begun yet, so nothing can
+            // be remembered.
             rows.retain(|row| {
                 row.fetches != Fetches::Paid || (row.failed_ago, row.renewed_ago) == (None, None)
             });
@@ -257,7 +257,7 @@ mod tests {
             outcome
         }
 
-        /// The outcome that the row must have, by the rules in words: the first rule that applies.
+        /// The outcome that the row must have: that of the first rule below that applies to it.
         fn expected(self) -> Outcome {
             let is_fetching = self.fetches == Fetches::Fetching;
             let has_failed_lately = self.failed_ago.is_some_and(|ago| ago.as_millis() < 2000);

@@ -27,7 +27,7 @@ pub(super) struct FetchTask(watch::Sender<Option<FetchResult>>);
 pub(super) enum Asker {
     /// A peer whose push names the address.
     Peer(IpAddr),
-    /// Nobody: no push has named it yet.
+    /// Nobody: no push has named the address yet.
     Nobody,
 }
 

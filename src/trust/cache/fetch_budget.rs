@@ -79,9 +79,9 @@ impl FetchPermits {
 
 /// The buckets.
 ///
-/// Full buckets are dropped from the map, and only a granted fetch adds one. Each granted fetch
-/// also takes from the bucket that all peers share. So the shared bucket bounds the map as well, by
-/// the fetches that it grants while another bucket refills.
+/// Full buckets are dropped from the map, and only a granted fetch adds buckets, at most two. Each
+/// granted fetch also takes from the bucket that all peers share. So the map has at most twice as
+/// many buckets as the shared bucket grants fetches in the time in which an empty bucket fills.
 #[derive(Debug, Default)]
 pub(super) struct FetchBudget {
     buckets: Mutex<Buckets>,
@@ -109,7 +109,8 @@ impl FetchBudget {
         self.is_unlimited || self.buckets().take(peer, Instant::now()).is_some()
     }
 
-    /// Gives one fetch back to a peer: its address has verified a push, so it was not made up.
+    /// Gives one fetch back to a peer: the address that it named has verified a push, so it was not
+    /// made up.
     pub(super) fn give_back(&self, peer: IpAddr) {
         self.buckets().give_back(peer);
     }

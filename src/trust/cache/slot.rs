@@ -19,7 +19,8 @@ pub(super) struct Slot {
     /// Whether this is MNS's own address. Such an address is known even before it has verified a
     /// push, so strangers neither pay for it nor evict it.
     is_well_known: bool,
-    /// The number of the last use that verified a push, counted over all addresses.
+    /// The number of the last use, counted over all addresses: that the slot was created, or that
+    /// it verified a push.
     pub(super) used_at: AtomicU64,
     /// Locked while a copy is written to disk.
     keeping: Mutex<()>,
@@ -60,7 +61,7 @@ impl Slot {
         }
     }
 
-    /// Locks the fetches. The guard never lives across an await.
+    /// Locks the fetches. The guard must not be held across an await.
     pub(super) fn fetches(&self) -> MutexGuard<'_, FetchState> {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Tests of the cache over a source that a test scripts.
+//! Tests of the cache, over a source whose answer each test sets.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCerti
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// Returns the scripted answer after a delay, and counts the calls.
+/// Returns the answer that the test has set, after a delay, and counts the calls.
 struct Script {
     answer: Mutex<Result<Vec<u8>, FetchError>>,
     delay: Duration,
@@ -343,7 +343,7 @@ async fn the_certificate_of_mns_is_fetched_ahead_after_ever_longer_pauses_until_
     prefetching.await.unwrap();
     bench.cache.get(&well_known(), PEER).await.unwrap();
     assert_eq!(bench.calls(), 12);
-    // A push that it verifies saves the certificate; from then on nothing is fetched ahead.
+    // The certificate is saved once it has verified a push; from then on nothing is fetched ahead.
     assert!(!bench.cache.is_kept(&well_known()).await);
     let held = bench.cache.get(&well_known(), PEER).await.unwrap();
     bench.cache.note_verified(&well_known(), &held, PEER);
@@ -556,7 +556,7 @@ async fn another_key_is_reported_once_at_its_address_elsewhere_and_after_a_resta
         (None, None)
     );
     assert_eq!(bench.cache.counts().key_changes, 1);
-    // The first key of x was saved there before.
+    // `x.pem` had the first key before, so wait until both files have the new one.
     let is_kept = |file: &str| {
         let found = std::fs::read(bench.dir.path().join(format!("a.example/{file}.pem")))
             .unwrap_or_default();
