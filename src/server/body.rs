@@ -19,7 +19,7 @@ use crate::server::{BUDGET, Endpoint};
 /// connection is kept: a new connection for each push would cost more than all other work for the
 /// push.
 const UNWANTED_TIMEOUT: Duration = Duration::from_millis(100);
-/// The most bytes of such a body that are read: more than the largest push of MNS has.
+/// How many bytes of such an unwanted body are read at most: more than the largest push of MNS has.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 /// How long to wait for the body of a request whose head is already refused.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -155,8 +155,8 @@ impl<'e> Push<'e> {
                 (after(settings.body_timeout.min(REFUSED_TIMEOUT)), rejection)
             }
         };
-        // Such a permit uses room that is reserved for bodies that arrive with their heads, so it
-        // must not wait for the rest of a body.
+        // A permit in the share of pushes uses room that is reserved for bodies that arrive with
+        // their heads, so it must not wait for the rest of a body.
         if room.is_of_a_push() {
             return Err(Rejection::TooManyInFlight);
         }

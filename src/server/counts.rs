@@ -59,7 +59,8 @@ type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<SubscriptionTotals>>>
 struct SubscriptionTotals {
     accepted: AtomicU64,
     last_second: AtomicU64,
-    /// Whether its last push was refused, so that MNS waits before it sends the next.
+    /// Whether the last push of the subscription was refused, so that MNS waits before it sends the
+    /// next.
     is_backing_off: AtomicBool,
 }
 
@@ -139,9 +140,9 @@ impl Counts {
         totals.is_backing_off.store(false, Ordering::Relaxed);
     }
 
-    /// Counts the refusal of a push that MNS signed. Only a subscription that has had an accepted
-    /// push is in the table: otherwise anyone could fill it by subscribing this address to their
-    /// own topics.
+    /// Records the refusal of a push that MNS signed, after which MNS waits before it sends the
+    /// next. Only a subscription that has had an accepted push is in the table: otherwise anyone
+    /// could fill it by subscribing this address to their own topics.
     pub(super) fn note_refused(&self, notification: &Notification<'_>) {
         let all = self.subscriptions.load();
         let totals = all
@@ -162,7 +163,7 @@ impl Counts {
         // Copying the whole set is cheap enough, because it happens once for each owner.
         self.owners.rcu(|owners| {
             let mut owners = BTreeSet::clone(owners);
-            // Check again: another push may have added it since the load.
+            // Check again: another push may have added the owner meanwhile.
             if !is_settled(&owners) {
                 owners.insert(owner.to_vec());
             }
@@ -189,7 +190,8 @@ impl Counts {
         if let Some(totals) = find(&self.subscriptions.load(), topic, subscription) {
             return totals;
         }
-        // Check this before the map is copied: once it is full, no push must copy it again.
+        // Check this before the map is copied: once the map is full, pushes must not cost a copy
+        // each.
         if let Some(others) = self.others() {
             return others;
         }

@@ -17,7 +17,7 @@ use crate::server::remarks::Remarks;
 use crate::trust::KeyChange;
 
 const STATUS_CREATED: u16 = 201;
-/// The most room that a field takes in the access line of a refusal, in bytes.
+/// The maximum length of a field in the access line of a refusal, in bytes.
 const REFUSED_FIELD_BYTES: usize = 512;
 /// The length of an escaped byte, `\xhh`.
 const ESCAPED_BYTES: usize = 4;
@@ -26,7 +26,7 @@ const ESCAPED_BYTES: usize = 4;
 const HEAD_ROOM: usize = 1024;
 /// An estimate of the length of an access line, in bytes.
 const ACCESS_ROOM: usize = 384;
-/// The number of attributes added to those of the notification.
+/// The maximum number of attributes added to those of the notification.
 const REMARKS_MAX: usize = 3;
 const KEY_HINT: &str = "MNS renews its keys now and then. If this is not such a renewal, somebody \
     who controls the certificate's address or a TLS root can now sign pushes: see \

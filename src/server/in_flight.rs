@@ -15,13 +15,14 @@ use strum::EnumCount;
 
 use crate::server::awaited::{Awaited, AwaitedBodies};
 
-/// The most requests that wait for the disk. With more, the wait alone would exceed the budget.
+/// The maximum number of requests that wait for the disk. With more, the wait alone would exceed
+/// the budget.
 const REQUESTS_MAX: usize = 4096;
-/// The most bytes of all bodies that have arrived and are not answered yet.
+/// The maximum number of bytes of all bodies that have arrived and are not answered yet.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The most bytes of requests that are not proved to be from MNS.
+/// The part of [`BYTES_MAX`] for requests that are not proved to be from MNS.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The most bytes of bodies that are still to arrive after their signed head.
+/// The part of [`BYTES_MAX`] for bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
 /// a single stranger can exceed [`STRANGER_BYTES_MAX`].
@@ -161,8 +162,8 @@ impl<'a> Permit<'a> {
     fn change(&mut self, share: Share) {
         let before = std::mem::replace(&mut self.share, share);
         if before != share {
-            // Add before subtracting: in between the bytes count twice, so the bound may refuse too
-            // much but never admit too much.
+            // Add before subtracting: between the two steps the bytes count twice, so the bound may
+            // refuse too much but never admit too much.
             self.of
                 .count(share)
                 .fetch_add(self.bytes, Ordering::Relaxed);
@@ -181,8 +182,8 @@ impl<'a> Permit<'a> {
         self.of.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX
     }
 
-    /// Takes room for more bytes of the body. Returns `false` if there is no room. A single request
-    /// is always admitted, whatever its size.
+    /// Takes room for more bytes of the body. Returns `false` if there is no room. While no other
+    /// request has any bytes, there is always room, whatever the size of the body.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         let count = self.of.count(self.share);
         let share = count

@@ -31,8 +31,8 @@ enum Persistence {
 }
 
 /// Generates [`Reason`] and [`Rejection::row`] from the rows below. A row without a pattern is a
-/// remark. The patterns become the arms of one `match`, so they are tried in order and the compiler
-/// reports a missing refusal.
+/// remark on an accepted request. The patterns become the arms of one `match`, so they are tried in
+/// order and the compiler reports a missing refusal.
 macro_rules! reasons {
     ($(
         $(#[$docs:meta])*
@@ -93,7 +93,7 @@ reasons! {
         "not a push of MNS, or a proxy rewrote the header",
         Untrusted(Untrusted::Defect(Defect::HeaderUndecodable(_))) => unchecked(Forbidden);
     DateAhead, Lasting,
-        "check this machine's clock; signing.max_clock_skew allows more",
+        "check this machine's clock; a larger signing.max_clock_skew accepts such a Date",
         Untrusted(Untrusted::DateAhead(_)) => unchecked(Forbidden);
     DateTooOld, Lasting,
         "check this machine's clock. If it is right, the request is an old one sent again, or a \
@@ -109,7 +109,8 @@ reasons! {
         Untrusted(Untrusted::ContentMd5Mismatch) => unchecked(Forbidden);
     CertificateAddressRefused, Lasting,
         "if the address is MNS's, add its prefix to signing.certificate_prefixes or its region to \
-         signing.extra_regions; for the emulator and push start serve with --trust",
+         signing.extra_regions; for pushes of the emulator or of mns-endpoint push, start \
+         mns-endpoint serve with --trust",
         Untrusted(Untrusted::AddressNotAllowed(_)) => unchecked(Forbidden);
     CertificateOverBudget, Passing,
         "somebody makes up addresses of certificates; MNS retries a genuine push. If a proxy is in \
@@ -198,10 +199,11 @@ reasons! {
         "a proxy compressed the body, or it is not a push of MNS",
         ContentEncoding => unchecked(UnsupportedMediaType);
     BodyTooLarge, Lasting,
-        "no push of MNS is that large; server.max_body allows more",
+        "no push of MNS is that large; a larger server.max_body accepts such a body",
         BodyTooLarge => unchecked(TooLarge);
     BodyTooSlow, Passing,
-        "the network or a proxy is too slow; server.body_timeout allows more, up to 3s",
+        "the network or a proxy is too slow; a larger server.body_timeout, up to 3s, gives it more \
+         time",
         BodyTooSlow => unchecked(TooSlow);
     BodyBroken, Passing,
         "the peer or a proxy ended the body early",

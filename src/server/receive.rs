@@ -195,12 +195,12 @@ async fn append(
     push.name_trace(&notification);
     let remarks = Remarks::of(&notification, verified.timeliness());
     let entry = push.accepted(&notification, remarks);
-    // This is the last step that can refuse the push before its record is written.
+    // This is the last step that can refuse the push before the hand-over to the journal.
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
-    // From here on the connection may finish even if it is evicted to make room: its record is
-    // written in any case, and without the 201 MNS would only push it again.
+    // From here on `net` lets the request finish even if it closes the connection to make room: the
+    // record is handed over now, and without the 201 MNS would only push the notification again.
     push.arrival.connection.note_admitted();
     // Register before the hand-over to the journal: as soon as the journal has the record, the
     // forwarder may send it and get its acknowledgement.

@@ -1,6 +1,6 @@
 //! Keeps the last requests and their answers in memory for the inspector.
 //!
-//! A request is added where its answer is made, so nothing here may block: if the lock stays taken,
+//! A request is added where its answer is made, so nothing here may block. If the lock stays taken,
 //! the request is left out here and counted, but it is still in the logs. In isolation, adding a
 //! push of 900 bytes takes 0.2 µs and 2,200 instructions, most of them for copying head and body.
 
@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::journal::Outcome;
 use crate::server::summary::Summary;
 
-/// How many requests are kept. Requests that are not from MNS have a separate queue, so that
-/// scanners cannot push genuine ones out.
+/// How many requests are kept. Requests without headers of MNS for a wrong path or method have a
+/// separate queue, so that scanners cannot push genuine requests out.
 const KEPT_MAX: usize = 10_000;
 const OTHERS_MAX: usize = 2_000;
-/// The most bytes that all kept requests use. Beyond this limit the oldest requests are dropped.
+/// The maximum number of bytes that all kept requests use. Beyond this limit the oldest requests
+/// are dropped.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often the lock is tried. Another push holds it for about 50 ns, and a reader not much
 /// longer.
@@ -49,7 +50,7 @@ struct Ring {
 }
 
 impl Recent {
-    /// Adds a request, and never blocks: if the lock stays taken longer than another push needs it,
+    /// Adds a request, and never blocks: if others have the lock for longer than a push needs it,
     /// the request is left out and counted.
     pub(super) fn push(&self, summary: Summary) {
         let bytes = summary.bytes();

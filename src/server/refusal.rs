@@ -30,8 +30,8 @@ impl Push<'_> {
         paths.hide_in(self.request.headers())
     }
 
-    /// Adds the access line of a refusal. Returns `None` if the budget for lines is used up or
-    /// space is scarce.
+    /// Adds the access line of a refusal, unless the budget for lines is used up. Returns `None` if
+    /// the entry is then empty, or if space is scarce.
     pub(super) fn with_access_line(
         &self,
         refusal: &RefusalDetails<'_>,

@@ -59,9 +59,9 @@ impl From<Rejection> for Refused<'_> {
 
 impl Pushed<'_> {
     /// Builds the record and the access line of a refusal, each if
-    /// [`RefusedRate`](crate::server::RefusedRate) admits it, and quarantines the request along
-    /// with its record. Returns `None` if neither is admitted, or if space is scarce and reserved
-    /// for pushes.
+    /// [`RefusedRate`](crate::server::RefusedRate) admits it, and quarantines the request if it is
+    /// signed or its record is logged. Returns `None` if neither record nor line is admitted, or if
+    /// space is scarce and reserved for pushes.
     pub(super) fn refusal(&self, refused: &Refused<'_>) -> Option<Entry> {
         let Self { push } = self;
         let Endpoint {
@@ -98,7 +98,7 @@ impl Pushed<'_> {
             Some(Location::Known(_)) | None => true,
         };
         if is_logged && !is_kept {
-            // Write it again without the file: a record must not name a file that does not exist.
+            // Write the record again without the file: it must not name a file that does not exist.
             entry.endpoint.clear();
             push.write_refusal(&refusal, None, &mut entry);
         }

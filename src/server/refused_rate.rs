@@ -27,7 +27,7 @@ pub struct RefusedLimits {
 }
 
 /// Counts what refusals have written in the current second. A peer chooses how large its requests
-/// are, so bytes count as well as requests.
+/// are, so both requests and bytes are counted.
 #[derive(Debug)]
 pub struct RefusedRate {
     records: Option<u64>,
@@ -75,14 +75,14 @@ impl RefusedRate {
         }
     }
 
-    /// Whether one more refusal may be logged in full. Counts it as left out if not.
+    /// Whether one more refusal may be logged in full. If not, counts it as left out.
     pub(super) fn admits(&self, provenance: Provenance, is_space_low: bool) -> bool {
         let is_admitted = spend(&self.spent(provenance).records, 1, self.records) && !is_space_low;
         self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether the record of an admitted refusal, which has this size, may be logged. Counts it as
-    /// left out if not.
+    /// Whether the record of an admitted refusal, which has this size, may be logged. If not,
+    /// counts it as left out.
     pub(super) fn admits_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
         let is_admitted = spend(
             &self.spent(provenance).record_bytes,
@@ -98,7 +98,7 @@ impl RefusedRate {
         spend(&self.spent(provenance).kept_bytes, bytes, self.record_bytes)
     }
 
-    /// Whether an access line of this size may be logged. Counts it as left out if not.
+    /// Whether an access line of this size may be logged. If not, counts it as left out.
     pub(super) fn admits_line(&self, provenance: Provenance, bytes: usize) -> bool {
         let is_admitted = spend(&self.spent(provenance).line_bytes, bytes, self.line_bytes);
         self.lines_left_out.count_unless(is_admitted)

@@ -91,8 +91,9 @@ impl Push<'_> {
         });
     }
 
-    /// Returns the request as it was received, except that header names are in lower case. Also
-    /// returns the offset of its body.
+    /// Returns the request as the inspector shows it: always as HTTP/1.1, with the path prefix that
+    /// a proxy removed, and with header names in lower case. Content-Length, Transfer-Encoding and
+    /// a body larger than [`BODY_BYTES_MAX`] are left out. Also returns the offset of the body.
     fn raw(&self) -> (Box<[u8]>, usize) {
         let request = &self.request;
         let headers = request.headers();

@@ -27,8 +27,8 @@ pub struct Summary {
     pub body_bytes: usize,
     /// The contents of the notification, if the request was verified.
     pub said: Option<Said>,
-    /// The request with the path prefix that a proxy removed: request line, headers with names in
-    /// lower case, an empty line, body. A body that is too large to keep is left out.
+    /// The request, with the path prefix put back that a proxy removed: request line, headers with
+    /// names in lower case, an empty line, body. A body that is too large to keep is left out.
     pub request: Box<[u8]>,
     /// The offset of the body in `request`.
     pub body_at: usize,

@@ -457,7 +457,7 @@ fn every_other_refusal_names_its_reason_and_what_to_do() {
             signed(),
             "server.max_body=100B",
             "413 (body_too_large)",
-            "server.max_body allows more",
+            "a larger server.max_body accepts such a body",
         ),
         (
             draft(),

@@ -205,7 +205,7 @@ export default {
     ],
     date_ahead: [
       'Signed in the future',
-      'Check this machine’s clock; signing.max_clock_skew allows more.',
+      'Check this machine’s clock; a larger signing.max_clock_skew accepts such a Date.',
     ],
     date_too_old: [
       'Signed too long ago',
@@ -223,7 +223,8 @@ export default {
     certificate_address_refused: [
       'Certificate address not allowed',
       'If the address is MNS’s, add its prefix to signing.certificate_prefixes or its region '
-        + 'to signing.extra_regions. For the emulator and push start serve with --trust.',
+        + 'to signing.extra_regions. For pushes of the emulator or of mns-endpoint push, start '
+        + 'mns-endpoint serve with --trust.',
     ],
     certificate_over_budget: [
       'Too many unknown certificates',
@@ -330,11 +331,12 @@ export default {
     ],
     body_too_large: [
       'Body too large',
-      'No push of MNS is that large; server.max_body allows more.',
+      'No push of MNS is that large; a larger server.max_body accepts such a body.',
     ],
     body_too_slow: [
       'Body too slow',
-      'The network or a proxy is too slow; server.body_timeout allows more, up to 3s.',
+      'The network or a proxy is too slow; a larger server.body_timeout, up to 3s, gives it more '
+        + 'time.',
     ],
     body_broken: ['Body broke off', 'The peer or a proxy ended the body early.'],
     message_md5_mismatch: [
