@@ -22,7 +22,7 @@ const REQUESTS_MAX: usize = 4096;
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The part of [`BYTES_MAX`] for requests that are not proved to be from MNS.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The part of [`BYTES_MAX`] for bodies that are still to arrive after their signed head.
+/// The part of `BYTES_MAX` for bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
 /// a single stranger can exceed [`STRANGER_BYTES_MAX`].
