@@ -218,8 +218,8 @@ impl Journal {
         }
     }
 
-    /// Passes on the signed Date of a verified push. It proves that the time of day is this or
-    /// later, so the writer measures the age of old files against it. Does not block.
+    /// Passes on the signed Date of a verified push. The Date proves that the time of day is this
+    /// or later, so the writer measures the age of old files against it. Does not block.
     pub fn confirm_time(&self, date: SystemTime) {
         self.shared.confirm_time(date);
     }

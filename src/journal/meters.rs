@@ -36,9 +36,9 @@ pub struct Meters {
     pub access_log_bytes: AtomicU64,
     /// The length of the endpoint log.
     pub endpoint_log_bytes: AtomicU64,
-    /// How often a log was rotated because it was full.
+    /// How many times a log was rotated because it was full.
     pub rotations: AtomicU64,
-    /// How often a log was reopened because its name belonged to another file or to none.
+    /// How many times a log was reopened because its name belonged to another file or to none.
     pub reopenings: AtomicU64,
     /// Rotated files that were deleted because they were older than `logs.keep`.
     pub deletions: AtomicU64,

@@ -30,8 +30,8 @@ const HEAD_BYTES: usize = WORDS_AT + WORDS * size_of::<u64>();
 /// The fields of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::journal) struct Head {
-    /// How often a half of the commit log was begun, this time included. Even lives use the first
-    /// half, odd ones the second.
+    /// How many times a half of the commit log was begun, this time included. Even lives use the
+    /// first half, odd ones the second.
     pub life: u64,
     /// One more than in the previous frame, even across lives. The first is 1.
     pub number: u64,

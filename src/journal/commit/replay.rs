@@ -24,12 +24,12 @@ const PIECE_BYTES: u64 = 256 * BLOCK;
 pub(in crate::journal) struct Found {
     /// The offset and the head of each frame, in the order of the frame numbers.
     frames: Vec<(u64, Head)>,
-    /// The latest life, which counts how often a half of the commit log was begun; 0 if no frame
-    /// was found.
+    /// The latest life, which counts how many times a half of the commit log was begun; 0 if no
+    /// frame was found.
     pub life: u64,
     /// The number of the last frame; 0 if no frame was found.
     pub number: u64,
-    /// The end of the last frame or block that is not all zeros.
+    /// The end of the last frame, or of a later block that is not all zeros.
     pub used: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,

@@ -70,8 +70,8 @@ pub enum OpenError {
 }
 
 impl FileOptions {
-    /// Checks that nothing but a regular file is at the path of a file, before [`LogFiles::open`]
-    /// opens it.
+    /// Checks that whatever exists at the path of a file is a regular file, before
+    /// [`LogFiles::open`] opens it.
     ///
     /// # Errors
     /// [`OpenError::NotAFile`]

@@ -102,8 +102,8 @@ impl Logs {
         Log::iter().try_for_each(|log| self.sync_file(log))
     }
 
-    /// Prepares a [`sync`](Self::sync) for another thread. It does not cover what is written after
-    /// this call.
+    /// Prepares a [`sync`](Self::sync) for another thread. The sync does not cover what is written
+    /// after this call.
     pub(in crate::journal) fn begin_sync(&self, mark: u64) -> io::Result<PendingSync> {
         let files = PerLog::try_from_fn(|log| self.files.live[log].duplicate())?;
         Ok(PendingSync { files, mark })

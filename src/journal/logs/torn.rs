@@ -20,7 +20,7 @@ use crate::journal::logs::recovered::{DamagedLog, Recovered, TornTail};
 use crate::journal::read::{Found, Records};
 
 /// How many bytes at the end of a file are read first. The number is doubled until they contain the
-/// end of a complete record. It is far more than the bytes that may be unsynced: see
+/// end of a complete record. This is far more than the bytes that may be unsynced: see
 /// `SYNC_AFTER_BYTES` and the largest entry.
 const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 

@@ -30,7 +30,8 @@ pub(super) enum Kind {
     Duplicate,
     Recovered,
     Start,
-    /// A line of the access log with status 201. There is no request record before it.
+    /// A line of the access log with status 201. The access log has no record of the request before
+    /// it.
     Line201,
     Other,
 }

@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(json.to_string(), "2026-11-24 18:40:36");
         let fine = RecordTime::of_json("2026-11-24T18:40:36.512-03:30").unwrap();
         assert_eq!(fine.rfc3339(&zone), "2026-11-24T18:40:36.512-03:30");
-        // Summer time ends: 02:30 occurs twice. It begins: 02:30 does not occur.
+        // When summer time ends, 02:30 occurs twice. When it begins, 02:30 does not occur.
         for twice in ["2026-10-25 02:30:00", "2026-03-29 02:30:00"] {
             let (first, last) = RecordTime::of_text(twice).unwrap().moments(&zone).unwrap();
             assert_eq!(last.as_second() - first.as_second(), 3600, "{twice}");
