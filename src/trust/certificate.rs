@@ -2,7 +2,8 @@
 //!
 //! The certificate that MNS really uses is a self-signed RSA certificate of 512 bits that expired
 //! in 2016 (protocol.md 2.2). So only its key is used, and trust comes from the address from which
-//! it was fetched. Only `public_key` and the signer of the emulator compute with RSA and SHA-1.
+//! it was fetched. RSA with SHA-1 is computed only in `public_key` and in the signer of the
+//! emulator.
 
 use std::borrow::Cow;
 use std::time::SystemTime;

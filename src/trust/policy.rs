@@ -51,8 +51,7 @@ impl Policy {
             {
                 Err(Untrusted::DateAhead(ahead.duration()))
             }
-            // The Date is ahead, but by no more than is allowed: the clocks of two machines differ
-            // a little.
+            // The Date is ahead, but within the limit: the clocks of two machines differ a little.
             Err(_) => Ok(Timeliness::Prompt),
         }
     }

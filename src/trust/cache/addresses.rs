@@ -49,8 +49,8 @@ impl Addresses {
         })
     }
 
-    /// Counts a use that verified a push. Returns `false`, and counts nothing, unless this
-    /// certificate is the last one that verified a push of the address. Takes no lock.
+    /// Counts a use that verified a push, if the address was last verified with the same
+    /// certificate. Otherwise counts nothing and returns `false`. Takes no lock.
     pub(super) fn note_use(
         &self,
         url: &SigningCertUrl,
