@@ -59,7 +59,7 @@ impl<'e> Head<'e> {
 
 impl Unread<'_> {
     /// Reads and drops a body that there is no room for, so that the connection can carry the next
-    /// push. Returns `false` if not all of it arrives within [`UNWANTED_TIMEOUT`].
+    /// push. Returns `false` unless the whole body arrives within [`UNWANTED_TIMEOUT`].
     pub(super) async fn drain(&mut self) -> bool {
         let Some(body) = self.body.take() else {
             return false;

@@ -19,7 +19,7 @@ const OTHERS_MAX: usize = 2_000;
 /// The maximum number of bytes that all kept requests use. Beyond this limit the oldest requests
 /// are dropped.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How often the lock is tried. Another push holds it for about 50 ns, and a reader not much
+/// How many times the lock is tried. Another push holds it for about 50 ns, and a reader not much
 /// longer.
 const TRIES: usize = 16;
 /// How many requests a reader copies each time it takes the lock.

@@ -52,8 +52,8 @@ impl Push<'_> {
                 .any(|name| name.as_str().starts_with(header::MNS_PREFIX))
         };
         let outcome = match rejection {
-            // Scanners and browsers send such requests. They have a queue of their own, so that
-            // they evict no push.
+            // Scanners and browsers send such requests. These requests have a queue of their own,
+            // so that they evict no push.
             Rejection::PathNotServed | Rejection::MethodNotAllowed if !has_mns_headers() => {
                 Outcome::Other
             }
