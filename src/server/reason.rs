@@ -80,7 +80,7 @@ macro_rules! reasons {
 }
 
 const ODD_BODY: &str = "the signature matches, so MNS sent this body: append it unparsed with: \
-    mns-endpoint logs recover --as-raw; and please report it with the bytes";
+    mns-endpoint logs recover --as-raw; and please report such a body, with its bytes";
 
 reasons! {
     HeaderMissing, Lasting,
@@ -125,7 +125,7 @@ reasons! {
         Untrusted(Untrusted::CertificateUnavailable(_)) => unchecked(Unavailable),
         Untrusted(Untrusted::RenewalFailed(_)) => unsigned(Unavailable);
     KeyTooSmall, Lasting,
-        "signing.min_key_bits asks for more than MNS uses",
+        "signing.min_key_bits requires a larger key than MNS uses",
         Untrusted(Untrusted::KeyTooSmall(_)) => signed(Forbidden);
     SignatureWrong, Lasting,
         "forged, or a proxy changed the path, the query, Content-Type or an x-mns header: see \

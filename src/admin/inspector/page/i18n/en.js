@@ -237,7 +237,10 @@ export default {
       'Check DNS, routes, signing.fetch_via and signing.proxy, or put the certificate in '
         + 'place with mns-endpoint certificate add.',
     ],
-    key_too_small: ['Signing key too small', 'signing.min_key_bits asks for more than MNS uses.'],
+    key_too_small: [
+      'Signing key too small',
+      'signing.min_key_bits requires a larger key than MNS uses.',
+    ],
     signature_wrong: [
       'Signature does not match',
       'Forged, or a proxy changed the path, the query, Content-Type or an x-mns header.',
