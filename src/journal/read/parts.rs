@@ -76,7 +76,7 @@ impl Parts {
         if header.is_some() {
             REQUEST.clone_into(&mut parts.event);
         }
-        // A name, and where its value begins and ends in the record.
+        // A name, and the offsets in the record at which its value begins and ends.
         let mut value = header.map(|header| {
             let end = first.len();
             (HEADERS.as_bytes(), end.saturating_sub(header.len()), end)
@@ -93,7 +93,7 @@ impl Parts {
                     value.replace((name, end.saturating_sub(text.len()), end)),
                 );
             } else {
-                // What is indented after it belongs to no value.
+                // Indented lines after a line without a name belong to no value.
                 parts.add(record, value.take());
             }
         }
@@ -101,7 +101,8 @@ impl Parts {
         Some(parts)
     }
 
-    /// Adds the value of a name, from one offset in the record to another.
+    /// Adds the value of a name. It is given by the name and two offsets in the record: begin and
+    /// end.
     fn add(&mut self, record: &[u8], value: Option<(&[u8], usize, usize)>) {
         let Some((name, from, to)) = value else {
             return;
@@ -172,8 +173,8 @@ fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.strip_prefix(b" ").unwrap_or(value)))
 }
 
-/// The first value of a header in the record of a request, in text. The outer `None` says that the
-/// record is another one.
+/// The first value of a header in the record of a request, in text. Returns the outer `None` if the
+/// record is not that of a request.
 pub(super) fn header_of_request(record: &[u8], name: &str) -> Option<Option<Vec<u8>>> {
     let mut lines = record.split(|byte| *byte == b'\n');
     let first = title(std::str::from_utf8(lines.next()?).ok()?)?.strip_prefix(HEADERS)?;

@@ -82,8 +82,8 @@ fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     Surroundings::read(file, 0, offset).map(|before| before.position(&[], 0).landmark)
 }
 
-/// The bytes of a file that the landmarks of an offset, and of those after it, cover. One row after
-/// another is then placed without a read for each.
+/// The bytes before an offset that the landmarks of this and later offsets cover. They are read
+/// once, and then give the positions of many rows.
 pub(super) struct Surroundings {
     number: u64,
     offset: u64,
@@ -92,7 +92,7 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads them at `offset`.
+    /// Reads the bytes that the landmark of `offset` covers.
     pub(super) fn read(file: &dyn DiskFile, number: u64, offset: u64) -> io::Result<Self> {
         let read = |from: u64, to: u64| {
             let len = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
@@ -107,7 +107,7 @@ impl Surroundings {
         })
     }
 
-    /// The position `len` bytes after the offset, where `bytes` follow it.
+    /// The position `len` bytes after the offset. `bytes` are the bytes after the offset.
     pub(super) fn position(&self, bytes: &[u8], len: usize) -> Position {
         let passed = bytes.get(..len).unwrap_or(bytes);
         let of_head = usize::from(HEAD_BYTES).saturating_sub(self.head.len());

@@ -250,8 +250,8 @@ fn is_control(byte: &u8) -> bool {
     (*byte < b' ' && *byte != b'\n') || *byte == 0x7f
 }
 
-/// Looks at every byte, which takes a fraction of the time of a search that may stop early: the
-/// compiler looks at 32 at once.
+/// Checks every byte. That takes a fraction of the time of a search that stops early, because the
+/// compiled code checks 32 bytes at once.
 fn has_control(bytes: &[u8]) -> bool {
     bytes
         .iter()

@@ -83,7 +83,8 @@ pub struct Labels {
 pub struct Row {
     /// The position at which the row begins.
     pub position: Position,
-    /// Parsed when it is asked for: what is forwarded has no need of its headers and body.
+    /// The record of the request, parsed at its first use: forwarding does not need its headers and
+    /// body.
     request: OnceLock<Option<Parts>>,
     /// The offset of the outcome in `raw`.
     last: usize,
@@ -95,7 +96,7 @@ pub struct Row {
     pub labels: Labels,
 }
 
-// All else is parsed from these.
+// All other fields are parsed from these three.
 impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
         (self.position, self.last, &self.raw) == (other.position, other.last, &other.raw)
@@ -128,7 +129,7 @@ impl Row {
         request.as_ref()
     }
 
-    /// The bytes of the request. None are no record.
+    /// The bytes of the record of the request. Empty if the request was not logged separately.
     fn raw_request(&self) -> &[u8] {
         self.raw.get(..self.last).unwrap_or_default()
     }
@@ -194,7 +195,7 @@ impl Row {
         self.as_sent().header(REQUEST_ID)
     }
 
-    /// The same, without a look at what else the request had.
+    /// Like [`request_id`](Self::request_id), but does not parse the rest of the request.
     #[must_use]
     pub fn request_id_only(&self) -> Option<Vec<u8>> {
         match header_of_request(self.raw_request(), REQUEST_ID) {

@@ -163,7 +163,7 @@ pub fn unescape_bytes(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Takes the indentation from all lines but the first. Most values have one line.
+/// Removes the indentation from all lines but the first. Most values have only one line.
 fn dedent(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\n', text).is_none() {
         return Cow::Borrowed(text);
