@@ -171,9 +171,8 @@ impl Names {
             .any(|(number, _)| *number > first && !is_whole(*number)))
     }
 
-    /// Files that somebody derived from rotated ones, and why their records are not read: they are
-    /// compressed, or their name does not end in `.PORT.N`. Does not include `.torn` and `.suspect`
-    /// files.
+    /// Files that somebody derived from rotated ones, except `.torn` and `.suspect` files, and why
+    /// their records are not read: they are compressed, or their name does not end in `.PORT.N`.
     ///
     /// # Errors
     /// The directory cannot be read.
