@@ -32,7 +32,7 @@ pub(super) struct Certificate {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Cache a certificate under the address by which pushes name it.
+    /// Cache a certificate under its address, which each push carries.
     #[command(after_help = "Example:
   mns-endpoint certificate add \\
     https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]

@@ -17,8 +17,8 @@ pub(super) struct Configuration {
     /// /etc/mns-endpoint/endpoint.toml].
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The addresses to listen on, separated by commas, all with the same port [default:
-    /// server.listen].
+    /// Sets server.listen: the addresses on which serve listens, separated by commas, all with the
+    /// same port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// The directory of the access log and the endpoint log [default: logs.dir].

@@ -263,7 +263,7 @@ fn status_shows_the_condition_of_a_running_serve_and_says_whose_it_is_otherwise(
     assert_eq!(all["backlog_messages"], 2, "{all}");
     assert_eq!(all["backlog_messages_complete"], true, "{all}");
     assert!(all["backlog_seconds"].is_u64(), "{all}");
-    let waiting = "bytes of the log behind the cursor, 2 notifications, the oldest for ";
+    let waiting = "bytes of the log after the cursor, 2 notifications, the oldest for ";
     assert!(
         text(endpoint.path()).contains(waiting),
         "{}",

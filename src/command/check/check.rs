@@ -33,7 +33,7 @@ const DAYS_LEFT_MIN: u64 = 21;
 /// Check the configuration and its surroundings.
 ///
 /// Reads the configuration as serve does and looks for problems with the address to give to a
-/// subscription, IPv6, limits, environment variables that look like keys but are not read, the TLS
+/// subscription, IPv6, limits, misspelled environment variables for configuration keys, the TLS
 /// certificate, checks that are switched off, empty lists in the table accept, the directories
 /// logs.dir and signing.certificate_dir, free space, and TZ. Searches the access log for pushes to
 /// a path that is not served, and asks a serve that runs with this configuration which owners and

@@ -16,7 +16,7 @@ pub(crate) struct IfThere {
     /// If the name exists already, compare the attributes instead of failing, and exit with 3 if
     /// they differ.
     ///
-    /// An attribute without a default is compared only if it is given.
+    /// An option that is not given is compared with its default, unless that is the service's.
     #[arg(long)]
     if_not_exists: bool,
     /// Of the attributes that differ, change those that the service can change. Exit with 3 only

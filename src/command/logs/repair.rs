@@ -20,10 +20,10 @@ use crate::journal::{
 ///
 /// After a power failure the files may lack the last seconds of notifications that were answered
 /// 201. The commit log, .commit_log.PORT in logs.dir, has these notifications, and the next start
-/// of serve completes the files. Use this command to read the files before that start, or on
-/// another machine. Repairs the logs of every port found in logs.dir, whatever server.listen says.
-/// Exits with 1 if serve is running, or if a part of the commit log cannot be read. A second run
-/// changes nothing.
+/// of serve completes the files. Run this command if you need complete files before that start, for
+/// example to read them on another machine. Repairs the logs of every port found in logs.dir,
+/// whatever server.listen says. Exits with 1 if serve is running, or if a part of the commit log
+/// cannot be read. A second run changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs repair --dry-run

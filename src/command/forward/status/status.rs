@@ -78,8 +78,11 @@ fn text(settings: &Settings, known: &Known) -> String {
             };
             let counts = &progress.counts;
             format!(
-                "{} delivered, {} dead letters, {} skipped, {} gaps; {backlog}",
-                counts.delivered, counts.dead_lettered, counts.skipped, counts.gaps
+                "{} delivered, {}, {} skipped, {}; {backlog}",
+                counts.delivered,
+                counted(counts.dead_lettered, "dead letter"),
+                counts.skipped,
+                counted(counts.gaps, "gap"),
             )
         }
     };
@@ -118,7 +121,7 @@ fn dead_letters(dead: &Result<Dead, NotBuried>) -> Option<String> {
     Some(text)
 }
 
-/// `2210 bytes of the log behind the cursor, 5 notifications, the oldest for 1m 30s`
+/// `2210 bytes of the log after the cursor, 5 notifications, the oldest for 1m 30s`
 fn waiting(backlog: &Backlog) -> String {
     let Backlog {
         bytes,
@@ -127,7 +130,7 @@ fn waiting(backlog: &Backlog) -> String {
     } = backlog;
     let least = if pending.is_complete { "" } else { "at least " };
     let notifications = counted(pending.notifications, "notification");
-    let mut text = format!("{bytes} bytes of the log behind the cursor, {least}{notifications}");
+    let mut text = format!("{bytes} bytes of the log after the cursor, {least}{notifications}");
     if pending.oldest.is_some() {
         let seconds = Duration::from_secs(age.as_secs());
         text += &format!(", the oldest for {}", humantime::format_duration(seconds));
