@@ -141,8 +141,9 @@ impl RecentNotifications {
         numbers.push(None);
         let (mut seen, landmark) =
             snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
-        // Reads from the newest file backwards, until it has read the file that the snapshot names
-        // or has found a million fingerprints.
+        // Reads from the newest file backwards, until it has read the file in which the snapshot's
+        // landmark (an offset and a digest of the bytes before it) is found, or has found a million
+        // fingerprints.
         let mut newest_first = Vec::new();
         // Counts without repeats, because a notification that was logged several times is
         // remembered once.

@@ -127,8 +127,8 @@ mod tests {
         let there = thread::spawn(Waiting::new).join().unwrap();
         let here = Waiting::new();
         answer_all([(there.0, 1), (here.0, 2)].into_iter());
-        // Await the one end without reading the answers for others that it may carry: it must carry
-        // none.
+        // Keep what the first end receives: dropping it would send the answers for others that it
+        // may carry. It must carry none, or the second end would wait for ever.
         let (there, here) = (there.1.receiver.await, here.1.answer().await);
         assert_eq!((there.map(|handed| handed.answer), here), (Ok(1), Some(2)));
     }

@@ -64,7 +64,8 @@ impl Unread<'_> {
         let Some(body) = self.body.take() else {
             return false;
         };
-        // This is the announced length, or 0 for a chunked body, which `Limited` bounds below.
+        // `lower()` is the announced length, or 0 for a chunked body. `Limited`, a few lines
+        // further down, limits a chunked body.
         let is_much =
             usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
         // With `Expect: 100-continue` the client has not sent the body, so there is nothing to
@@ -108,8 +109,8 @@ impl<'e> Push<'e> {
         if in_flight.is_full() {
             return Err(Rejection::TooManyInFlight);
         }
-        // The strangers' share is used up. A signed push whose body arrives with its head may use
-        // the room that strangers cannot.
+        // The strangers' share or the room for all bytes is used up. A signed push whose body
+        // arrives with its head may use the room that strangers cannot.
         let permit = if self.is_signed() {
             in_flight.check_signed()
         } else {

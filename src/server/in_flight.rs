@@ -1,8 +1,9 @@
 //! Bounds the requests and body bytes in flight. Beyond a bound a request is answered 503, usually
 //! before its body is read.
 //!
-//! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A
-//! client that sends nothing, or makes us fetch a bogus certificate, uses up no slot.
+//! Bytes count as they arrive; a request counts once it is verified and waits for the disk. So a
+//! client that sends nothing, or makes us fetch a bogus certificate, does not count among the
+//! requests.
 //!
 //! The bytes are divided into three shares: for strangers, for delayed bodies whose head MNS
 //! signed, and for pushes. So nobody who delays a body can take the room of a push that arrives

@@ -76,8 +76,8 @@ impl Endpoint {
         }
     }
 
-    /// While space is scarce, deletes requests from the quarantine, the directory of refused
-    /// requests: those that are not proved to be from MNS. Pushes need the space.
+    /// While space is scarce, frees space for pushes: deletes requests from the quarantine (the
+    /// directory of refused requests), but only those that are not proved to be from MNS.
     fn give_back_room(&self) {
         if self.journal.health().space() == Space::Scarce {
             self.quarantine.give_back();

@@ -49,9 +49,10 @@ pub(super) struct Unread<'e> {
 /// What a head alone proves.
 ///
 /// MNS signs the head, and the Content-MD5 in it covers the body. If the signature of a head
-/// matches, MNS signed the head. Then the request may use room that strangers cannot, and `net`
-/// does not close its connection as a stranger's when there are too many. But a head never proves a
-/// push: a copied head may have another body, so the whole request is verified again.
+/// matches, MNS signed the head. Then the request may use room that strangers cannot. If there are
+/// too many connections, `net` may close those of strangers, but not the one of this request.
+/// However, a head never proves a push: a copied head may have another body, so the whole request
+/// is verified again.
 pub(super) enum HeadVerdict<'e> {
     /// MNS signed the head, and no other connection awaits its body.
     Proved(Awaited<'e>),

@@ -173,8 +173,8 @@ async fn verify<'v>(
     room.prove();
     push.continue_trace();
     endpoint.counts.note_skew(verified.skew_seconds());
-    // Report the signed Date, which shows whether this machine's clock is about right. After a jump
-    // of the clock, old logs are not deleted until a Date has confirmed the time.
+    // Report the signed Date. If it is near the time of this machine's clock, retention can trust
+    // that time at once instead of after up to an hour without a jump of the clock.
     endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {
         push.log_key_change(change);

@@ -25,7 +25,8 @@ impl Remarks {
         }
     }
 
-    /// Whether the date is that of an earlier attempt.
+    /// Whether the date is so old that it is probably that of an earlier attempt; our clock may
+    /// also be wrong.
     pub(super) fn is_late(self) -> bool {
         self.is_late
     }

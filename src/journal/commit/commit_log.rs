@@ -291,8 +291,8 @@ impl CommitLog {
     }
 }
 
-/// The fault after a failed sync of a log. Nothing is truncated: all that was acknowledged is in
-/// the frames, from which the next start restores it.
+/// The fault after a failed sync of a log. Nothing is truncated: what was acknowledged is in the
+/// frames, from which a start restores it, or in the logs, as durably as `logs.sync` requires.
 pub(super) fn broken(cause: io::Error) -> Fault {
     error!(%cause, "A log cannot be synced: nothing more is written until the next start, which \
         completes the logs from the commit log");

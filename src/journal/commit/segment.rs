@@ -1,6 +1,7 @@
-//! The file of the commit log: written full once, then overwritten half by half.
+//! The file of the commit log: filled with zeros once, then overwritten with frames, half by half.
 //!
-//! The file contains frames, each the copy of a batch. A life begins whenever a half is begun.
+//! Each frame is the copy of a batch. The two halves of the file are used in turn. A life is one
+//! use of a half; lives are numbered.
 
 use std::io;
 

@@ -147,8 +147,8 @@ impl Logs {
         self.adopt(log, 0).map(|()| true)
     }
 
-    /// Prepares a file that may have content for appending: truncates a torn end, but nothing
-    /// before `known`, and makes the rest durable.
+    /// Prepares a file for appending. The file may already have content: truncates a torn end, but
+    /// nothing before the offset `known`, up to which the file is durable, and syncs the rest.
     fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
         let (torn, damaged) =
             torn::close_off(&mut self.files, log, known).map_err(Fault::Refused)?;

@@ -123,14 +123,14 @@ impl Names {
             .join(format!(".forward.{name}.{}.cursor", self.port))
     }
 
-    /// The file with the condition in which `serve` is with the destination of this name.
+    /// The file with the condition of a forwarder: whether it delivers, and why not.
     #[must_use]
     pub fn condition(&self, name: &str) -> PathBuf {
         self.dir
             .join(format!(".forward.{name}.{}.condition", self.port))
     }
 
-    /// The dead letters of the destination of this name: notifications that it cannot accept.
+    /// The file with the dead letters of a destination: what it rejected or did not store in time.
     #[must_use]
     pub fn dead_letters(&self, name: &str) -> PathBuf {
         self.dir.join(format!("forward_{name}.{}.dead", self.port))
@@ -148,8 +148,8 @@ impl Names {
             .collect())
     }
 
-    /// Whether a rotated file with a number above `first` exists with a further ending in its name,
-    /// as compressed files have, and not without it.
+    /// Whether, for some number above `first`, there is a file whose name has a further ending
+    /// (`.7.gz`, as compressed files have), but none whose name ends in the number (`.7`).
     ///
     /// # Errors
     /// The directory cannot be read.

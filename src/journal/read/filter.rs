@@ -14,9 +14,9 @@ use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 /// Selects rows. The default selects every row that came from MNS.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Names of topics. A name that an unverified request only claims matches too.
+    /// Names of topics. A name matches even if an unverified request only claims it.
     pub topics: Vec<String>,
-    /// Names of subscriptions. A name that is only claimed matches too.
+    /// Names of subscriptions. A name matches even if an unverified request only claims it.
     pub subscriptions: Vec<String>,
     /// Tags.
     pub tags: Vec<String>,

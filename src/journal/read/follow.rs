@@ -1,10 +1,10 @@
 //! Follows an endpoint log from a position, row by row and from one file to the next.
 //!
-//! A follower reads each file to its end and continues in the next younger one, whoever rotated it.
-//! It reports a change of the files that it cannot follow. It may return a row twice, and then
-//! marks that row, but it never skips a row silently. It returns no incomplete records and, if the
-//! commit state is known, no uncommitted ones. It never waits: at the end of the log, the caller of
-//! [`Follower::poll`] waits for [`POLL_INTERVAL`].
+//! A follower reads each file to its end and continues in the next younger one, whoever rotated the
+//! file. It may return a row twice, and then marks that row. It never skips a row silently: if rows
+//! may be missing because somebody changed the files, it says so. It returns no incomplete records
+//! and, if the commit state is known, no uncommitted ones. It never waits: at the end of the log,
+//! the caller of [`Follower::poll`] waits for [`POLL_INTERVAL`].
 
 use std::io;
 use std::path::PathBuf;

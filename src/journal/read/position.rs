@@ -3,10 +3,10 @@
 //!
 //! Number and offset alone prove nothing: a failed write may be cut off, or somebody may truncate
 //! the file, and other records are then written to the same offset. Files may also be renumbered.
-//! The landmark covers the beginning of the file, which is unique because it contains the id of the
-//! first request or notification, and the last bytes before the offset. So the position is found
-//! again in a copy and under another name, but in no other file. A position does not contain device
-//! and inode, because they are different on a restored volume.
+//! The landmark covers the beginning of the file and the last bytes before the offset. The
+//! beginning is unique, because it contains the id of the first request or notification. So the
+//! position is found again in a copy and under another name, but in no other file. A position does
+//! not contain device and inode, because they are different on a restored volume.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -82,8 +82,8 @@ fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     Surroundings::read(file, 0, offset).map(|before| before.position(&[], 0).landmark)
 }
 
-/// The bytes before an offset that the landmarks of this and later offsets cover. They are read
-/// once, and then give the positions of many rows.
+/// Those of the bytes before an offset that the landmarks of this offset and of later ones cover.
+/// They are read once, and then give the positions of many rows.
 pub(super) struct Surroundings {
     number: u64,
     offset: u64,

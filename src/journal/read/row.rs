@@ -29,7 +29,9 @@ const REFUSALS: [(&str, StatusCode); 8] = [
     ),
 ];
 
-/// The outcome of a request.
+/// The outcome of a request, as its record says. The record of an accepted request is written
+/// before the answer: if the 201 also depends on a destination that does not acknowledge the
+/// notification, the answer is 503 after all.
 #[derive(
     Debug,
     Clone,
@@ -152,8 +154,9 @@ impl Row {
         }
     }
 
-    /// The status of the answer, if there was a push to answer. `None` for a recovered
-    /// notification, whose sender got a different answer earlier.
+    /// The status of the answer, as the record says: see [`Outcome`]. `None` if the record answers
+    /// no push, for example that of a recovered notification: its sender got a different answer
+    /// earlier.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.record.event.as_str() {

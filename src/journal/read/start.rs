@@ -117,7 +117,8 @@ impl Follower {
         let readable = self.readable(&open)?;
         let end = readable.last_row_end(open.file.as_ref())?;
         let place = Position::of(open.file.as_ref(), open.link.number, end)?;
-        // Without a position to compare, a truncation before the first row would go unnoticed.
+        // Record this position: without one to compare with, a truncation that happens before the
+        // follower has read its first row would go unnoticed.
         self.trail.advance(0, place);
         self.enter(open, end)?;
         Ok(true)

@@ -40,10 +40,10 @@ impl Successor {
         })
     }
 
-    /// Whether a file without a number was created after these were recorded, and may have rows
-    /// that no other file has. The log may have been moved to that name, or copied there before
-    /// somebody truncated it. A mere copy does not count, because it is a prefix of a file that
-    /// still exists. Neither does `left`, if it was renamed.
+    /// Whether a file without a number exists that is not in `unnumbered` and may have rows that no
+    /// other file has. Somebody may have moved the log to that file, or copied the log there and
+    /// then truncated it. A mere copy does not count, because it is a prefix of a file that still
+    /// exists. Neither does `left`, if it was renamed.
     fn has_strangers(&self, chain: &Chain, left: &OpenLink, links: &[Link]) -> io::Result<bool> {
         for path in chain.unnumbered()? {
             if !self.unnumbered.contains(&path) && !chain.is_beginning(&path, left, links)? {
@@ -99,8 +99,9 @@ impl Successor {
         let Some(next) = links.into_iter().find(younger) else {
             return Ok(None);
         };
-        // A live file that was moved away does not get the number of its rotation. If the next file
-        // got that number, no file was between them, unless one has a name without a number.
+        // A live file that was moved away never gets the number that a rotation would have given
+        // it. If the next file has that number, no file was between the two, except perhaps one
+        // whose name has no number.
         let is_certain = chain.is_next(link.number, next.number)
             || (link.is_live && link.number == next.number && !has_strangers);
         Ok(Some(NextFile {

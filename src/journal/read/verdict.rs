@@ -36,9 +36,10 @@ pub struct Verdict {
     pub torn_bytes: u64,
     /// The length of the file, in bytes.
     pub len: u64,
-    /// The number of 201 answers, for accepted notifications and duplicates, by the minute of their
-    /// records since 1970: UTC in JSON, local time in text. Both logs give the records of a push
-    /// the same time, so if their numbers for a minute differ, one of them lacks records.
+    /// The number of records of accepted notifications and of duplicates (in the access log, of
+    /// lines with 201) in each minute. The minutes count from 1970, in UTC for JSON and in local
+    /// time for text. Both logs give the records of a push the same time, so if the two logs have
+    /// different numbers for a minute, one of them lacks records.
     pub acknowledged: BTreeMap<i64, u64>,
     /// The minutes of the first and of the latest record.
     pub minutes: Option<(i64, i64)>,

@@ -56,8 +56,7 @@ enum Step {
 }
 
 impl CertificateCache {
-    /// An empty cache over a source and a store. `fetch_timeout` bounds a fetch, whatever the
-    /// source does.
+    /// An empty cache. `fetch_timeout` bounds a fetch, whatever the source does.
     pub fn new(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,
@@ -157,7 +156,8 @@ impl CertificateCache {
     /// changed the key. Returns `None` if it was already fetched again less than a minute ago.
     ///
     /// # Errors
-    /// The source failed, now or less than a minute ago. The cached certificate stays.
+    /// The source failed, now or less than a minute ago, or was not asked, because the budget or
+    /// the permits are used up. The cached certificate stays.
     pub async fn renew(
         self: &Arc<Self>,
         url: &SigningCertUrl,

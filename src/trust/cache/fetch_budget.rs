@@ -80,8 +80,9 @@ impl FetchPermits {
 /// The buckets.
 ///
 /// Full buckets are dropped from the map, and only a granted fetch adds buckets, at most two. Each
-/// granted fetch also takes from the bucket that all peers share. So the map has at most twice as
-/// many buckets as the shared bucket grants fetches in the time in which an empty bucket fills.
+/// granted fetch also takes from the bucket that all peers share. So the map has at most two
+/// buckets for each fetch that the shared bucket grants while the empty bucket of a peer or a site
+/// fills.
 #[derive(Debug, Default)]
 pub(super) struct FetchBudget {
     buckets: Mutex<Buckets>,

@@ -19,8 +19,8 @@ pub(super) struct Slot {
     /// Whether this is MNS's own address. Such an address is known even before it has verified a
     /// push, so strangers neither pay for it nor evict it.
     is_well_known: bool,
-    /// The number of the last use, counted over all addresses: that the slot was created, or that
-    /// it verified a push.
+    /// The number of the last use. A slot is used when it is created and when it verifies a push;
+    /// the uses of all addresses are numbered together.
     pub(super) used_at: AtomicU64,
     /// Locked while a copy is written to disk.
     keeping: Mutex<()>,

@@ -403,7 +403,7 @@ async fn while_all_permits_are_taken_certificates_on_disk_are_still_used() {
     while bench.calls() < FETCHES_MAX {
         tokio::task::yield_now().await;
     }
-    // The answer comes at once, while another address waits for a permit.
+    // The answer comes at once: an address without a copy on disk would wait for a permit.
     let kept = tokio::time::timeout(Duration::from_secs(1), bench.get("kept")).await;
     kept.unwrap().unwrap();
     assert_eq!(bench.calls(), FETCHES_MAX);
@@ -464,7 +464,7 @@ async fn a_peer_that_makes_up_addresses_spends_its_own_fetches_only() {
         .get(&url("genuine"), "192.0.2.2".parse().unwrap())
         .await
         .unwrap();
-    // This address was not made up, so the fetch is given back.
+    // These addresses are not made up, so each fetch is given back.
     for number in 0..burst * 3 {
         let (file, peer) = (format!("genuine{number}"), "192.0.2.3".parse().unwrap());
         let held = bench.cache.get(&url(&file), peer).await.unwrap();
