@@ -17,7 +17,7 @@ pub struct NotificationKey {
 }
 
 impl NotificationKey {
-    /// Creates the key from these four parts.
+    /// Creates the key from owner, topic, subscription and message id.
     #[must_use]
     pub fn of([owner, topic, subscription, message]: [&[u8]; 4]) -> Self {
         let [owner, topic, subscription, message] =

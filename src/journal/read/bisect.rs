@@ -51,8 +51,8 @@ pub(super) fn end_of_earlier(
                 high = middle;
             }
             Some(_) => low = middle,
-            // No row begins in these bytes. Continue below them and leave `found` as it is: the
-            // search may then read too much, but skips nothing.
+            // No row begins in the bytes that were read. Continue before them and leave `found` as
+            // it is: the search may then read too much, but skips nothing.
             None => high = middle,
         }
     }

@@ -23,13 +23,13 @@ pub struct Saved {
     /// The position of the follower, and earlier ones, newest first: `Follower::trail`.
     pub trail: Vec<Position>,
     /// The end of the rows that may already have been delivered. Rows between the first position of
-    /// the trail and this one are returned again, with `may_repeat` set.
+    /// the trail and this end are returned again, with `may_repeat` set.
     pub delivered: Option<Position>,
     /// When the last row before the position was logged.
     pub time: Option<RecordTime>,
-    /// The files without a number that existed when this was saved: `Follower::unnumbered`. One
-    /// that is created later may have rows that no other file has. `None` means those that exist at
-    /// the next start.
+    /// The files that had no number in their names when the progress was saved:
+    /// `Follower::unnumbered`. A file without a number that is created later may have rows that no
+    /// other file has. `None` means the files without a number that exist at the next start.
     pub unnumbered: Option<Vec<PathBuf>>,
 }
 
@@ -64,8 +64,8 @@ pub enum Event {
         /// The file that is read next.
         next: PathBuf,
     },
-    /// Rows may be missing between these times, because somebody deleted, compressed or truncated a
-    /// file.
+    /// Rows may be missing between the two times, because somebody deleted, compressed or truncated
+    /// a file.
     Missed {
         /// When the last row before the gap was logged.
         after: Option<RecordTime>,

@@ -43,7 +43,7 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Rows that were logged before this time.
     pub until: Option<Timestamp>,
-    /// The zone of times in text logs, which have no offset.
+    /// The zone of the times in text logs: such times have no offset.
     pub zone: Option<TimeZone>,
     /// Also select requests that did not come from MNS, and records that answer no push.
     pub all: bool,
@@ -133,8 +133,8 @@ impl Filter {
             &self.reasons,
         ];
         let exact = exact.map(|wanted| group(wanted, |_| Case::Kept));
-        // An outcome that has no title, or several, gives an empty text, which has no needle: its
-        // group then excludes nothing.
+        // An outcome that has no title, or several, gives an empty text, which has no needle. The
+        // group of titles then excludes nothing.
         let titles: Vec<String> = self
             .outcomes
             .iter()

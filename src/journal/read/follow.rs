@@ -89,8 +89,8 @@ impl Follower {
         self.trail.places()
     }
 
-    /// The files in the directory whose names have no number, as far as known. `None` before the
-    /// follower has opened a file.
+    /// The paths of the files that have no number in their names, as far as known. `None` before
+    /// the follower has opened a file.
     #[must_use]
     pub fn unnumbered(&self) -> Option<Vec<PathBuf>> {
         let at = self.at.as_ref()?;
@@ -122,7 +122,7 @@ impl Follower {
         let file = at.open.file.as_ref();
         let readable = self.horizon.readable(file, at.open.link.id)?;
         let bytes = readable.read(file, at.offset, self.chunk_bytes)?;
-        // Check this after the bytes were read: if somebody truncated the file and wrote to it
+        // Check the file after its bytes were read: if somebody truncated it and wrote to it
         // meanwhile, the bytes before the position are different.
         if file.len()? < at.offset || (!bytes.is_empty() && !self.is_in_place()?) {
             self.go_back()?;
@@ -163,7 +163,7 @@ impl Follower {
             return Ok(());
         };
         let (id, number) = (at.open.link.id, at.open.link.number);
-        // Read this before a row is returned: if the file was truncated, this fails.
+        // Return no row before this read: it fails if the file was truncated.
         let before = Surroundings::read(at.open.file.as_ref(), number, at.offset)?;
         let place = |offset: usize| before.position(bytes, offset);
         // A record with a destroyed head is no row, and counts as damaged too.
@@ -204,7 +204,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Handles a chunk without a complete row: enlarges the next chunk or, at the limit, skips it.
+    /// Handles a chunk without a whole row: skips a chunk of maximum size, else enlarges the next.
     fn grow(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> io::Result<bool> {
         if self.chunk_bytes < ROW_BYTES_MAX {
             self.chunk_bytes = self.chunk_bytes.saturating_mul(2);
@@ -220,7 +220,7 @@ impl Follower {
         Ok(end > 0)
     }
 
-    /// Moves on to the next file if this one is finished. Returns whether to poll again at once.
+    /// Moves on to the next file if the current one is finished. Returns whether to poll at once.
     fn change_file(&mut self, readable: Readable, events: &mut Vec<Event>) -> io::Result<bool> {
         let Some(at) = &self.at else { return Ok(false) };
         let Some(next) = at.successor.find(&self.chain, &at.open)? else {
@@ -230,7 +230,7 @@ impl Follower {
             return Ok(false);
         };
         // After a rename by somebody else, `serve` writes to the old file until it opens the new
-        // one. An empty live file may mean that it has not yet done so.
+        // one. An empty live file may mean that `serve` has not yet opened it.
         if open.link.is_live && open.file.len()? == 0 {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
 //! Reads the logs back: by record, to identify notifications and to verify a file; and by row, to
 //! follow new rows or to search from the newest back.
 //!
-//! A row is the record of a request together with that of its outcome, or a single record.
+//! A row is the record of a request together with the record of its outcome, or a single record.
 
 mod accepted;
 mod bisect;

@@ -26,8 +26,8 @@ pub struct Budget {
     pub bytes: u64,
     /// The longest time to take.
     pub time: Duration,
-    /// Whether to drop blocks of rotated files from the page cache after reading them, so that they
-    /// do not evict what a `serve` needs.
+    /// Whether to drop the blocks of rotated files from the page cache once they are read, so that
+    /// these blocks do not evict what a `serve` needs.
     pub uncaches: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Progress {
     pub bytes: u64,
     /// How many bytes there were to search, in all files, when the search began.
     pub bytes_total: u64,
-    /// The number of bytes that are newer than the start of the search, which never reads them.
+    /// The number of bytes after the position at which the search began. The search skips them.
     pub bytes_newer: u64,
     /// Everything was searched back to this time.
     pub back_to: Option<RecordTime>,

@@ -30,8 +30,7 @@ pub(super) enum Kind {
     Duplicate,
     Recovered,
     Start,
-    /// A line of the access log with status 201. The access log has no record of the request before
-    /// it.
+    /// A line of the access log with status 201. No record of its request precedes it there.
     Line201,
     Other,
 }
@@ -138,7 +137,7 @@ fn kind(title: &str, is_request: bool, record: &[u8]) -> Result<Kind, &'static s
 }
 
 fn seconds(format: &str, time: &str) -> Result<i64, &'static str> {
-    // This is local time without a zone. Reading it as UTC is enough to compare two times of one
+    // The time is local and has no zone. Reading it as UTC is enough to compare two times of one
     // log.
     let time = DateTime::strptime(format, time)
         .ok()

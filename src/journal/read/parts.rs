@@ -15,7 +15,7 @@ const REQUEST: &str = "Request";
 /// The parts of one record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parts {
-    /// When it was written.
+    /// When the record was written.
     pub time: Option<RecordTime>,
     /// `INFO` or `WARNING`.
     pub level: String,
@@ -101,8 +101,8 @@ impl Parts {
         Some(parts)
     }
 
-    /// Adds the value of a name. It is given by the name and two offsets in the record: begin and
-    /// end.
+    /// Adds a named value: `value` is the name, and the offsets in the record at which the value
+    /// begins and ends.
     fn add(&mut self, record: &[u8], value: Option<(&[u8], usize, usize)>) {
         let Some((name, from, to)) = value else {
             return;
@@ -133,7 +133,7 @@ impl Parts {
             place: take("place").unwrap_or_default(),
             ..Self::default()
         };
-        // Remove these two as well, so that they do not become attributes.
+        // Remove logger and thread as well, so that they do not become attributes.
         let _logger_and_thread = (take("logger"), take("thread"));
         for (name, value) in record {
             match (name.as_str(), value) {

@@ -1,4 +1,5 @@
-//! Places in an endpoint log that a user names by a file and an offset.
+//! Finds the position of a place in an endpoint log: a user names the place by a file and an
+//! offset.
 
 use std::io;
 
@@ -7,8 +8,8 @@ use crate::journal::read::horizon::{Horizon, Readable};
 use crate::journal::read::position::Position;
 use crate::journal::read::spans::{boundaries, last_boundary};
 
-/// How many bytes before an offset are searched for the beginning of the record that contains it.
-/// Only an error message needs that.
+/// To find the beginning of the record that contains an offset, this many bytes before the offset
+/// are searched. Only an error message needs that beginning.
 const LOOK_BACK_BYTES: u64 = 64 * 1024;
 
 /// A place that is not in the log.
@@ -22,7 +23,7 @@ pub enum NoPlace {
         /// The files, the oldest first.
         known: String,
     },
-    /// No record begins there.
+    /// No record begins at the offset.
     #[error(
         "no record of {name} begins at byte {offset}: the record before begins at byte {before}"
     )]
@@ -138,7 +139,7 @@ impl Chain {
 }
 
 /// The beginning of the record that contains an offset in its middle. `None` if a record begins or
-/// the file ends there.
+/// the file ends at the offset.
 fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result<Option<u64>> {
     let file = open.file.as_ref();
     let start = offset.saturating_sub(LOOK_BACK_BYTES);

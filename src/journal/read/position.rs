@@ -1,5 +1,5 @@
-//! A position in the endpoint log that survives rotation, restarts and copying: the number of a
-//! file, an offset in it, and a hash of bytes before the offset (its landmark).
+//! A position in the endpoint log, valid even after rotation, restarts and copying: the number of a
+//! file, an offset in that file, and a hash of bytes before the offset (the landmark).
 //!
 //! Number and offset alone prove nothing: a failed write may be cut off, or somebody may truncate
 //! the file, and other records are then written to the same offset. Files may also be renumbered.
@@ -17,9 +17,9 @@ use siphasher::sip::SipHasher13;
 
 use crate::disk::{DiskFile, read_exact_at};
 
-/// How many bytes at the beginning of a file the landmark covers.
+/// The landmark covers this many bytes at the beginning of the file.
 const HEAD_BYTES: u16 = 1024;
-/// How many bytes before the offset the landmark covers.
+/// The landmark covers this many bytes before the offset.
 const TAIL_BYTES: u16 = 4096;
 /// Only digits and letters, which need no quoting in a shell, a URL or JSON.
 const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -62,7 +62,7 @@ impl Position {
         self.offset
     }
 
-    /// Whether a file has the same bytes before the offset. Offset 0 is in every file.
+    /// Whether the landmark matches a file's bytes before the offset. Offset 0 is in every file.
     pub(super) fn is_in(&self, file: &dyn DiskFile) -> io::Result<bool> {
         if file.len()? < self.offset {
             return Ok(false);

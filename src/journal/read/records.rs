@@ -195,8 +195,8 @@ impl<R: BufRead> Records<R> {
             };
             let begin =
                 json.or_else(|| find(line, 1, |place| behind_end(place) && is_head(place)))?;
-            // If the line is valid JSON, this is not the beginning of a record but a member, such
-            // as a header named "time".
+            // If the line is valid JSON, what was found is not the beginning of a record but a
+            // member, such as a header named "time".
             return serde_json::from_slice::<IgnoredAny>(line)
                 .is_err()
                 .then_some(begin);

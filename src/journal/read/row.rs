@@ -58,9 +58,9 @@ pub enum Outcome {
     Deferred,
     /// Refused by mistake, and appended later by `logs recover`.
     Recovered,
-    /// Not an answer to a push: a start, a count of refusals, a new key, a request whose outcome a
-    /// crash has cut off. The inspector also counts a stranger's request here: one with a wrong
-    /// path or method, and without the headers that MNS sends.
+    /// Not an answer to a push: a start, a count of refusals, a new key, or a request whose outcome
+    /// was cut off by a crash. The inspector also counts a stranger's request here, if it has a
+    /// wrong path or method and none of the headers that MNS sends.
     Other,
 }
 
@@ -88,7 +88,7 @@ pub struct Row {
     /// The record of the request, parsed at its first use: forwarding does not need its headers and
     /// body.
     request: OnceLock<Option<Parts>>,
-    /// The offset of the outcome in `raw`.
+    /// The offset in `raw` at which the record of the outcome begins.
     last: usize,
     /// The record of the outcome.
     pub record: Parts,
@@ -98,7 +98,7 @@ pub struct Row {
     pub labels: Labels,
 }
 
-// All other fields are parsed from these three.
+// All other fields follow from `position`, `last` and `raw`.
 impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
         (self.position, self.last, &self.raw) == (other.position, other.last, &other.raw)

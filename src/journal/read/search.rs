@@ -88,8 +88,8 @@ impl Search {
         self.progress
     }
 
-    /// The number of bytes that were read. Less than the progress if a range of times excludes
-    /// some.
+    /// The number of bytes that were read. Less than the progress if a range of times excludes some
+    /// bytes.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
@@ -168,7 +168,7 @@ impl Search {
         }
         at.end = start;
         let read = end.saturating_sub(start);
-        // The live file is still written to and read by others, so it stays in the page cache.
+        // `serve` still writes to the live file, and others read it, so it stays in the page cache.
         if uncaches && !at.open.link.is_live {
             at.open.file.uncache(start, read);
         }

@@ -7,7 +7,7 @@ use crate::journal::Log;
 use crate::journal::read::records::{Found, Records, title};
 use crate::journal::record::{DUPLICATE, SUCCEED};
 
-/// Precedes the event in a JSON record. No peer chose any byte before it.
+/// Precedes the event in a JSON record. No byte before the event comes from a peer.
 const JSON_EVENT: &[u8] = b",\"event\":\"";
 /// How many bytes at the beginning of a JSON record are searched for the event.
 const JSON_EVENT_WITHIN: usize = 256;
@@ -34,14 +34,14 @@ pub(super) enum Next {
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Split {
     pub spans: Vec<Span>,
-    /// The end of what could be split. The bytes after it must be read again together with what
-    /// follows.
+    /// The end of what could be split. The bytes after it must be read again together with the
+    /// bytes that follow them.
     pub end: usize,
     /// The number of bytes before `end` that belong to no record.
     pub damaged: usize,
 }
 
-/// Which half of a row a record can be: the request, the outcome, or neither.
+/// Which part of a row a record can be: the request, the outcome, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Half {
     Request,
@@ -115,8 +115,8 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Whether damage ends in the middle of the last line. The next line, which is not there yet,
-/// decides whether a record begins at that end.
+/// Whether damage ends in the middle of the last line. Only the next line, which is not there yet,
+/// shows whether a record begins at the end of the damage.
 fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
     let end = at.saturating_add(length);
     let is_in_line = end.checked_sub(1).and_then(|last| bytes.get(last)) != Some(&b'\n');

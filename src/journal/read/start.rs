@@ -71,8 +71,8 @@ impl Follower {
                 continue;
             };
             if left.is_some_and(|left| left != open.link.id) {
-                // Somebody copied the file and truncated it. Rows that were written between the
-                // copy and the truncation are lost.
+                // Somebody copied the file and truncated the original. Rows that were written
+                // between the two steps are lost.
                 self.miss();
             }
             if let Some(newest) = newest.filter(|newest| *newest != place) {

@@ -1,5 +1,8 @@
 //! Finds the file that follows a finished one, and whether there may have been another file between
 //! the two.
+//!
+//! The number of a file is the one in its name or, for the live file, the one that its rotation
+//! will give it. A file without a number is a copy, or somebody moved it.
 
 use std::io;
 use std::path::PathBuf;
@@ -53,8 +56,8 @@ impl Successor {
         Ok(false)
     }
 
-    /// Replaces the files without a number by those that existed when the progress of a follower
-    /// was saved.
+    /// Replaces `unnumbered` with the files without a number that existed when the progress of a
+    /// follower was saved.
     pub(super) fn saved(&mut self, unnumbered: Vec<PathBuf>) {
         self.unnumbered = unnumbered;
     }

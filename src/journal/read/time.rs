@@ -35,8 +35,8 @@ impl RecordTime {
         })
     }
 
-    /// The first and the last instant that this time may mean. They differ only if it has no offset
-    /// and if, because the clocks of the zone change, the local time occurs twice or never.
+    /// The first and the last instant that this time may mean. They differ only if the time has no
+    /// offset and, because the clocks of the zone change, occurs twice or never.
     #[must_use]
     pub fn moments(&self, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
         if let Some(offset) = self.offset {

@@ -7,7 +7,7 @@ use crate::journal::read::parsed::{Kind, Parsed};
 /// How many seconds may pass between the building of a record and its writing. Records are built in
 /// parallel, so the times of two records may be out of order by that much.
 const DISORDER_SECONDS: i64 = 10;
-/// The same in whole minutes.
+/// [`DISORDER_SECONDS`] in whole minutes, rounded up.
 const DISORDER_MINUTES: i64 = 1;
 /// The maximum number of problems that are reported for one file.
 pub(super) const PROBLEMS_MAX: usize = 20;
@@ -23,7 +23,7 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Records of notifications that were refused by mistake and recovered.
     pub recovered: u64,
-    /// Requests without an outcome that precede a start or the end of the file: a crash cut the
+    /// Requests that have no outcome and precede a start or the end of the file: a crash cut the
     /// outcome off before the request was acknowledged.
     pub without_outcome: u64,
     /// How many times the time goes back: a clock was set, or summer time ended.
@@ -60,8 +60,8 @@ pub fn goes_back(latest: i64, minute: i64) -> bool {
 }
 
 impl Verdict {
-    /// Treats the file as finished, as a rotated one is: an incomplete end is then damage rather
-    /// than a record being written.
+    /// Treats the file as finished, as a rotated one is: an incomplete record at its end is then
+    /// damage, because nobody is still writing that record.
     pub fn finish(&mut self) {
         if let Some(request) = self.pending_request.take() {
             self.without_outcome = self.without_outcome.saturating_sub(1);

@@ -2,8 +2,8 @@
 //! that go back are only counted.
 //!
 //! There are no checksums, so a changed byte is found only if it breaks the format: NUL and other
-//! control characters, invalid UTF-8, a missing end, a request without its outcome or the reverse.
-//! A changed letter is not found.
+//! control characters, invalid UTF-8, a missing end, a request without its outcome, an outcome
+//! without its request. A changed letter is not found.
 
 use std::io::{self, BufRead};
 
@@ -43,7 +43,7 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
             Err(problem) => {
                 verdict.complain(offset, problem);
                 // Do not report the neighbours of the damage too: the damaged record may have been
-                // their other half.
+                // the other record of their push.
                 pairs.last = Before::Damage;
             }
         }
@@ -66,9 +66,9 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
 #[derive(Default)]
 struct Pairs {
     last: Before,
-    /// Whether this run logs requests.
+    /// Whether the current run of `serve` logs requests.
     has_requests: bool,
-    /// The offsets of outcomes of this run without their request.
+    /// The offsets of the outcomes without their request, in the current run of `serve`.
     alone: Vec<u64>,
 }
 
@@ -252,7 +252,7 @@ mod tests {
             // `logs.request` was off and is on again.
             ([done, again, start, pair].concat(), 0, 0),
             ([start, pair, start, done].concat(), 0, 0),
-            // The damaged record may have been either half, and is reported once.
+            // The damaged record may have been the request or the outcome, and is reported once.
             (
                 [pair, &REQUEST.replace("Peer", "Pe\0r"), done].concat(),
                 1,
