@@ -19,7 +19,8 @@ use crate::server::{BUDGET, Endpoint};
 /// connection is kept: a new connection for each push would cost more than all other work for the
 /// push.
 const UNWANTED_TIMEOUT: Duration = Duration::from_millis(100);
-/// How many bytes of such an unwanted body are read at most: more than the largest push of MNS has.
+/// How many bytes of a body are read at most if we have no room for it: more than the largest push
+/// of MNS has.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 /// How long to wait for the body of a request whose head is already refused.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ impl<'e> Head<'e> {
         match push.read_body(body, &mut room).await {
             Ok(body) => {
                 *push.request.body_mut() = body;
-                // Call this before the signature is checked, so that a retry of the same push is
+                // End the wait before the signature is checked, so that a retry of the same push is
                 // not taken for a copy.
                 room.body_has_come();
                 push.arrival.connection.note_whole();
@@ -99,8 +100,8 @@ impl<'e> Push<'e> {
         // Check the head first: a wrong head is refused for the same reason however much room there
         // is.
         settings.check_head(&self.request)?;
-        // Check these two before the body is read as well: a push that cannot be stored or
-        // forwarded need not be read.
+        // Check the journal and the destinations before the body is read as well: a push that
+        // cannot be stored or forwarded need not be read.
         journal.check_room()?;
         handover.check()?;
         if let Some(permit) = in_flight.check() {

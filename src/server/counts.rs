@@ -73,7 +73,7 @@ pub struct SubscriptionCount {
     pub subscription: String,
     /// Notifications answered 201.
     pub accepted: u64,
-    /// When the last of these notifications arrived, in seconds of Unix time.
+    /// When the last notification that was answered 201 arrived, in seconds of Unix time.
     pub last_second: u64,
     /// Whether the last push of this subscription was refused and none was accepted since.
     pub is_backing_off: bool,
@@ -107,7 +107,8 @@ impl Counts {
 
     /// Counts a refusal by its reason and by whether MNS signed the request.
     pub(super) fn count_refusal(&self, reason: Reason, is_signed: bool) {
-        // Count the two separately, because strangers can raise the second count at will.
+        // Count signed and unsigned requests separately, because strangers can raise the number of
+        // unsigned requests at will.
         let (signed, unsigned) = (&self.refused_signed, &self.refused_unsigned);
         let count = if is_signed { signed } else { unsigned };
         count.fetch_add(1, Ordering::Relaxed);
@@ -190,8 +191,8 @@ impl Counts {
         if let Some(totals) = find(&self.subscriptions.load(), topic, subscription) {
             return totals;
         }
-        // Check this before the map is copied: once the map is full, pushes must not cost a copy
-        // each.
+        // Look for the entry of the others before the map is copied: once the map is full, pushes
+        // must not cost a copy each.
         if let Some(others) = self.others() {
             return others;
         }

@@ -17,7 +17,7 @@ use strum::EnumCount;
 use crate::server::awaited::{Awaited, AwaitedBodies};
 
 /// The maximum number of requests that wait for the disk. With more, the wait alone would exceed
-/// the budget.
+/// the time budget of a push.
 const REQUESTS_MAX: usize = 4096;
 /// The maximum number of bytes of all bodies that have arrived and are not answered yet.
 const BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -68,7 +68,7 @@ impl<'e> Head<'e> {
     /// Splits a request into head and body, and puts back the path prefix that a proxy removed.
     pub(super) fn of(endpoint: &'e Endpoint, arrival: Arrival, request: Request) -> Self {
         let (mut head, body) = request.into_parts();
-        // Do this first, because MNS signed the path with its prefix.
+        // Put the prefix back first, because MNS signed the path with its prefix.
         head.uri = endpoint.settings.with_prefix(head.uri);
         let trace = endpoint.traces.begin(&head.headers);
         let request = http::Request::from_parts(head, Bytes::new());

@@ -37,7 +37,7 @@ impl<'v> Refused<'v> {
         self.notification.as_ref()
     }
 
-    /// The notification whose subscription MNS will push less often from now on. `None` if the
+    /// The notification, if MNS will push its subscription less often from now on. `None` if the
     /// topic is another owner's, because that owner may have a subscription of the same name.
     pub(super) fn backs_off(&self) -> Option<&Notification<'v>> {
         let is_of_another = matches!(
@@ -105,7 +105,7 @@ impl Pushed<'_> {
         push.with_access_line(&refusal, entry)
     }
 
-    /// Reserves a file for the request, which `explain` and `logs recover` read. A signed request
+    /// Reserves a file for the request, for `explain` and `logs recover` to read. A signed request
     /// is stored once, even if it is not logged in full. Other requests are stored only if they are
     /// logged in full.
     fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {

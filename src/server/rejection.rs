@@ -1,6 +1,6 @@
 //! The reasons why a request gets no 201.
 //!
-//! The table in `reason` has a row with the properties of each.
+//! The table in `reason` has a row with the properties of each reason.
 
 use crate::forward::NotForwarded;
 use crate::journal::JournalError;

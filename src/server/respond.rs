@@ -43,7 +43,7 @@ pub(super) fn health(is_healthy: bool) -> Response {
     }
 }
 
-/// The same answer, with `Connection: close`.
+/// Adds `Connection: close` to an answer.
 pub(super) fn last(mut response: Response) -> Response {
     response
         .headers_mut()

@@ -98,7 +98,7 @@ impl SecretPath {
         }
         let segment = URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>());
         let made = match make(file, &segment) {
-            // Another start created it first: that file says what is served.
+            // Another start created the file first: that file says what is served.
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Self::read(file)?,
             made => {
                 made.map_err(|cause| unusable("make", file, cause))?;
@@ -199,7 +199,8 @@ impl SecretPath {
             let Cow::Owned(text) = self.hide(value.as_bytes()) else {
                 continue;
             };
-            // This cannot fail for text that was a header value. If it does, show nothing of it.
+            // The text was a header value, so the conversion cannot fail. If it does, hide the
+            // whole text.
             *value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(HIDDEN));
         }
         Cow::Owned(hidden)

@@ -14,7 +14,8 @@ impl Push<'_> {
             subscription: text(&notification.subscription_name),
             message_id: text(&notification.message_id),
         };
-        // A refusal after admission sets them a second time, to the same values, which is ignored.
+        // A refusal after admission sets the names a second time, to the same values, which is
+        // ignored.
         trace.subject.set(subject).ok();
     }
 

@@ -22,7 +22,7 @@ impl CommitLog {
             let segment = segment.as_ref();
             segment.is_none_or(Segment::is_other_half_covered)
         };
-        // A sync that is already under way may cover the half: wait for it before syncing here.
+        // A sync under way may make the frames of the other half durable: wait for its end first.
         if !is_covered(&self.segment) {
             self.settle(logs, now)?;
         }
@@ -53,9 +53,9 @@ impl CommitLog {
         }
     }
 
-    /// Syncs both logs, then writes and syncs a frame that records this, so that the next start
-    /// replays no earlier frame. Afterwards the logs can be rotated, reopened or truncated, because
-    /// no frame that a start would replay refers to them.
+    /// Syncs both logs, then writes and syncs a frame that records the sync of the logs, so that
+    /// the next start replays no earlier frame. Afterwards the logs can be rotated, reopened or
+    /// truncated, because no frame that a start would replay refers to them.
     pub(in crate::journal) fn checkpoint(
         &mut self,
         logs: &mut Logs,

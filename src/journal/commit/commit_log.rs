@@ -74,9 +74,8 @@ impl CommitLog {
     }
 
     /// Asks the checkpoint thread to create a new commit log. Until it is ready, each commit syncs
-    /// both logs. If the directory of the logs was moved away, retries this later: another
-    /// directory may have its name, and a power cut could lose that one together with the commit
-    /// log.
+    /// both logs. If the directory of the logs was moved away, retries later: another directory may
+    /// have its name, and a power cut could lose that directory together with the commit log.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {

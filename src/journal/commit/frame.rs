@@ -33,11 +33,11 @@ pub(in crate::journal) struct Head {
     /// How many times a half of the commit log was begun, this time included. Even lives use the
     /// first half, odd ones the second.
     pub life: u64,
-    /// One more than in the previous frame, even across lives. The first is 1.
+    /// One more than the number of the previous frame, even across lives. The first is 1.
     pub number: u64,
-    /// The last frame that was synced when this one was written.
+    /// The number of the last frame that was synced when the current frame was written.
     pub synced: u64,
-    /// All frames up to this one are durable in both logs.
+    /// All frames up to this number are durable in both logs.
     pub covered: u64,
     /// The places of the bytes in both logs.
     pub places: PerLog<Place>,

@@ -28,8 +28,8 @@ pub fn repair(mut files: LogFiles) -> io::Result<Recovered> {
     let (recovered, left) = replay::recover(&mut files)?;
     if let Some(Left { file, found }) = left {
         if file.len()? < COMMIT_LOG_BYTES_MIN {
-            // Somebody truncated the commit log: serve creates none that is so short, and it may
-            // have no room for a frame.
+            // Somebody truncated the commit log: `serve` never creates so short a file, and a frame
+            // may not fit into it.
             files.discard_commit_log()?;
         } else {
             // `begin` makes a checkpoint durable. Only then may the frames be erased.

@@ -162,9 +162,9 @@ impl Segment {
         self.numbers.covered = self.numbers.covered.max(synced.mark());
     }
 
-    /// Writes and syncs a frame without bytes that records which frames are durable in the logs. If
-    /// all frames are durable there and the half is full, the new frame becomes the first one of
-    /// the other half.
+    /// Writes and syncs a frame without bytes for the logs. The frame records which frames are
+    /// durable in the logs. If all frames are durable there and the half is full, the new frame
+    /// becomes the first one of the other half.
     pub(super) fn write_checkpoint(&mut self) -> io::Result<()> {
         if !self.has_room(&Entry::default()) && self.is_covered() {
             return self.turn();
@@ -185,9 +185,9 @@ impl Segment {
     }
 
     /// Continues in the other half and overwrites its frames, which must be durable in the logs.
-    /// The first new frame records that they are. If a power cut tears the new frame, a start
-    /// replays the old frames that are left. That changes nothing, because the logs already have
-    /// the same bytes at the same offsets.
+    /// The first new frame records that they are durable. If a power cut tears the new frame, a
+    /// start replays the old frames that are left. The replay changes nothing, because the logs
+    /// already have the same bytes at the same offsets.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if !self.is_other_half_covered() {
             return Err(io::Error::other("the logs lack frames of the other half"));

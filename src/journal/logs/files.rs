@@ -60,7 +60,7 @@ impl Directory {
 
 impl LogFiles {
     /// Whether the name of a log now leads to another file or to none, because somebody renamed or
-    /// deleted it.
+    /// deleted the file.
     pub(super) fn is_moved(&self, log: Log) -> io::Result<bool> {
         match self.disk.identity(&self.names.live(log)) {
             Ok(there) => Ok(there != self.live[log].id()),
@@ -69,8 +69,8 @@ impl LogFiles {
         }
     }
 
-    /// Switches to the file that the name leads to, and creates it if it does not exist. After an
-    /// error the old file stays in use.
+    /// Switches to the file that the name leads to. Creates a file if the name leads to none. After
+    /// an error the old file stays in use.
     pub(super) fn reopen(&mut self, log: Log) -> io::Result<()> {
         self.follow_dir()?;
         let path = self.names.live(log);
@@ -102,7 +102,7 @@ impl LogFiles {
         self.disk.rename(&live, &rotated)?;
         let reopened = self.reopen(log);
         if reopened.is_err() {
-            // If this fails too, the next check finds that the file was moved and reopens the log.
+            // If this renaming fails too, the next check finds the file moved and reopens the log.
             drop(self.disk.rename(&rotated, &live));
         }
         reopened
@@ -130,9 +130,9 @@ impl LogFiles {
         sync_dir(disk, &self.names.dir)
     }
 
-    /// Deletes rotated files of both logs and daily files of the diagnostic log to which nothing
-    /// was written since `before`. Keeps the newest diagnostic file, and the files of the endpoint
-    /// log that a reader needs.
+    /// Deletes the files to which nothing was written since `before`: rotated files of both logs
+    /// and daily files of the diagnostic log. Keeps the newest diagnostic file. Of the endpoint
+    /// log, keeps the files that a reader needs.
     pub(super) fn prune(
         &self,
         before: SystemTime,
@@ -267,7 +267,7 @@ impl LogFiles {
         self.disk.remove(&self.names.commit_log())
     }
 
-    /// Removes the commit log durably: the logs already have all batches in it, and no later start
+    /// Removes the commit log durably: the logs already have all of its batches, and no later start
     /// may replay them. Also removes an unfinished commit log that a stop left.
     pub(in crate::journal) fn discard_commit_log(&mut self) -> io::Result<()> {
         drop(self.disk.remove(&self.names.commit_log_draft()));

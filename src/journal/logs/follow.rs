@@ -64,8 +64,8 @@ impl Logs {
     }
 
     /// Makes a change. The offsets in the commit log are those of the log before the change. So, if
-    /// there is a commit log, the caller must have made a checkpoint: then no start replays what is
-    /// in it.
+    /// there is a commit log, the caller must have made a checkpoint: then no start replays the
+    /// frames in the commit log.
     pub(in crate::journal) fn change(
         &mut self,
         log: Log,

@@ -39,7 +39,7 @@ pub(in crate::journal) struct Logs {
     pub(super) rotate_bytes: Option<u64>,
     pub(super) written: PerLog<u64>,
     pub(super) floor: PerLog<u64>,
-    /// Up to where the kernel was asked to start writing back.
+    /// The offset up to which the kernel was asked to write back.
     pub(super) written_back: PerLog<u64>,
     /// When a failed switch to another file may be retried.
     pub(super) switch_after: PerLog<Option<Instant>>,
@@ -132,8 +132,8 @@ impl Logs {
     /// otherwise, after a power cut, a push could be marked as the duplicate of a record that was
     /// lost.
     pub(in crate::journal) fn save(&mut self, save: impl FnOnce(&LogFiles, u64) -> io::Result<()>) {
-        // Reset this before the attempt, so that a failed attempt is repeated after the same number
-        // of bytes again, and not with each batch.
+        // Reset the count before the attempt, so that a failed attempt is repeated after the same
+        // number of bytes again, and not with each batch.
         self.unsaved = 0;
         // The snapshot covers what was written, not what the file contains now: if somebody has
         // just truncated the file, a snapshot of the shorter file would match whatever is written
@@ -243,8 +243,8 @@ impl Logs {
                     201 for pushes that were answered 503");
             }
         }
-        // This sync bypasses the latch, which is now closed: no acknowledgement depends on it, and
-        // without it a power cut may undo the renaming.
+        // This sync bypasses the latch, which is now closed: no acknowledgement depends on the
+        // sync, and without the sync a power cut may undo the renaming.
         if let Err(error) = self.files.dir.sync() {
             error!(%error, "The directory of the logs cannot be synced");
         }

@@ -64,7 +64,7 @@ impl Names {
     }
 
     /// A rotated file: `endpoint_log.PORT.N`. A smaller number is an older file, unless logrotate
-    /// numbers them.
+    /// numbers the files.
     #[must_use]
     pub fn rotated(&self, log: Log, number: u64) -> PathBuf {
         self.beside(log, &format!(".{number}"))
@@ -171,8 +171,8 @@ impl Names {
             .any(|(number, _)| *number > first && !is_whole(*number)))
     }
 
-    /// Files that somebody derived from rotated ones, except `.torn` and `.suspect` files, and why
-    /// their records are not read: they are compressed, or their name does not end in `.PORT.N`.
+    /// Files (except `.torn` and `.suspect` files) derived from rotated ones, each with the reason
+    /// why its records are not read: it is compressed, or its name does not end in `.PORT.N`.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -180,7 +180,7 @@ impl Names {
         let live = format!("{}.{}", log.name(), self.port);
         let mut found = Vec::new();
         for name in disk.list(&self.dir)? {
-            // The name of another port may begin with this one.
+            // Another port may begin with the digits of this one, as 8080 does with those of 80.
             let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&live)) else {
                 continue;
             };

@@ -41,7 +41,7 @@ pub enum OpenError {
         path: PathBuf,
         /// What is at the path, as in "a FIFO".
         kind: &'static str,
-        /// The command that fixes it.
+        /// The command that fixes the problem.
         fix: String,
     },
     /// Something that is not a directory is at the path of the directory, or of one above it.

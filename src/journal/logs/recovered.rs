@@ -18,7 +18,7 @@ pub struct Recovered {
 pub struct Replayed {
     /// Frames that were replayed. Each is the copy of a batch.
     pub frames: u64,
-    /// Parts of frames that were appended, because they did not fit their offsets.
+    /// Parts of frames that did not fit at their offsets and were appended.
     pub appended: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,

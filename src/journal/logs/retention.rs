@@ -23,7 +23,7 @@ pub(in crate::journal) struct Retention {
     /// When the newest of the rotated files that existed at the start was last written. Files that
     /// this process writes carry the time of its own clock, so they prove nothing.
     newest: Option<SystemTime>,
-    /// The latest trusted Date, and when it arrived. The true time at that instant was this or
+    /// The latest trusted Date, and when it arrived. At its arrival the true time was the Date or
     /// later.
     proved: Option<(SystemTime, Instant)>,
     /// Since when both clocks have agreed.
@@ -81,8 +81,8 @@ impl Retention {
         is_first
     }
 
-    /// Files that were last written before this are to be deleted. `None` while the time is not
-    /// known.
+    /// Files that were last written before this time are to be deleted. `None` while the time of
+    /// day is not known.
     pub(in crate::journal) fn before(&self, wall: SystemTime, now: Instant) -> Option<SystemTime> {
         let has_agreed =
             now.saturating_duration_since(self.agreed_since) >= AGREE_FOR.min(self.keep);

@@ -40,7 +40,7 @@ pub(in crate::journal) struct PendingSync {
     mark: u64,
 }
 
-/// A range of a log whose write-back another thread starts.
+/// A range of a log. Another thread starts to write it back.
 pub(in crate::journal) struct WriteBack {
     file: Box<dyn DiskFile>,
     offset: u64,

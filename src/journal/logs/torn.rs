@@ -1,5 +1,5 @@
-//! Recovery from what a crash or a bad disk left in the logs, at a start and when somebody else
-//! changed a file.
+//! Recovery, at a start and after somebody else changed a file, from what a crash or a bad disk
+//! left in the logs.
 //!
 //! A torn end is an incomplete record with no complete record after it. It was never acknowledged.
 //! It is truncated and set aside, so that the next record does not run into it. Then both files are
@@ -19,9 +19,9 @@ use crate::journal::logs::per_log::Log;
 use crate::journal::logs::recovered::{DamagedLog, Recovered, TornTail};
 use crate::journal::read::{Found, Records};
 
-/// How many bytes at the end of a file are read first. The number is doubled until they contain the
-/// end of a complete record. This is far more than the bytes that may be unsynced: see
-/// `SYNC_AFTER_BYTES` and the largest entry.
+/// How many bytes at the end of a file are read first. The number is doubled until the bytes
+/// contain the end of a complete record. The first number is far more than the bytes that may be
+/// unsynced: see `SYNC_AFTER_BYTES` and the largest entry.
 const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What the tail of a file contains. Offsets are relative to the tail.
@@ -29,7 +29,7 @@ const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 struct Survey {
     /// The end of the last record to keep.
     end: usize,
-    /// The start of the first damaged place before that.
+    /// The start of the first damaged place before `end`.
     damage: Option<usize>,
     /// The number of damaged places.
     places: usize,
@@ -49,8 +49,8 @@ pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<Recovered>
     Ok(recovered)
 }
 
-/// The torn ends of both logs: what a start would truncate, unless a frame of the commit log, which
-/// is the copy of a batch, completes it. Changes nothing.
+/// The torn ends of both logs: what a start would truncate, unless a frame of the commit log (the
+/// copy of a batch) completes it. Changes nothing.
 ///
 /// # Errors
 /// A log cannot be read.

@@ -30,9 +30,9 @@ impl Addresses {
         self.slots.load().get(url).cloned()
     }
 
-    /// The slot of an address. A new slot is created only if the address is MNS's own or if `pay`
-    /// takes its first fetch from a budget. If there are then too many slots of that kind, the one
-    /// that has been unused the longest is evicted.
+    /// The slot (the state) of an address. A new slot is created only if the address is MNS's own
+    /// or if `pay` takes its first fetch from a budget. If there are then too many slots of that
+    /// half, the one that has been unused the longest is evicted.
     pub(super) fn get_or_pay(
         &self,
         url: &SigningCertUrl,
@@ -72,9 +72,9 @@ impl Addresses {
     }
 
     /// Makes an address known, because its certificate has verified a push, in this run or in an
-    /// earlier one that saved it. If there are more than [`ADDRESSES_MAX`] known addresses then,
-    /// evicts the one that has been unused the longest. Returns the certificate that was proven
-    /// before.
+    /// earlier run that saved the certificate. If there are more than [`ADDRESSES_MAX`] known
+    /// addresses then, evicts the one that has been unused the longest. Returns the certificate
+    /// that was proven before.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,

@@ -1,5 +1,6 @@
-//! The cache: returns a cached certificate at once, or carries out the decision about a missing
-//! one.
+//! The cache: returns a cached certificate, or carries out the decision about a missing one.
+//!
+//! A slot is the state of an address. Known addresses are MNS's own and those that verified a push.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl CertificateCache {
         self.supply.addresses.get(url)?.proven.load_full()
     }
 
-    /// Caches the certificates on disk whose addresses are allowed, before a push needs them:
+    /// Caches those certificates on disk whose addresses are allowed, before a push needs them:
     /// without a certificate, a push cannot be distinguished from what strangers send.
     pub async fn load_kept(self: Arc<Self>, prefixes: Prefixes) {
         for path in self.supply.copies.paths().await.iter().take(ADDRESSES_MAX) {
@@ -190,8 +191,7 @@ impl CertificateCache {
         if self.supply.addresses.note_use(url, certificate) {
             return None;
         }
-        // Check this before the address becomes known, because `peer` paid for the fetch only if
-        // the address was not known yet.
+        // Before `mark_proven`: `peer` paid for the fetch only if the address was not known yet.
         if !self
             .supply
             .addresses

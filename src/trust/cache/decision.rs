@@ -29,7 +29,7 @@ pub(super) enum Purpose<'a> {
 pub(super) struct Situation<'a> {
     /// The cached certificate.
     pub(super) cached: Option<Arc<SigningCertificate>>,
-    /// Whether the address is certainly not made up by a stranger.
+    /// Whether the address is known: MNS's own, or one that has verified a push.
     pub(super) is_known: bool,
     /// The fetches of the address.
     pub(super) fetches: &'a FetchState,

@@ -31,8 +31,8 @@ pub(super) enum Asker {
     Nobody,
 }
 
-/// Whether an address is being fetched. The certificate itself is not here but in the slot, where
-/// it can be read without a lock.
+/// Whether an address is being fetched. The certificate itself is not here but in the slot (the
+/// state) of the address, where it can be read without a lock.
 #[derive(Debug)]
 pub(super) enum FetchState {
     /// A peer paid for the first fetch when the slot was created. The fetch has not begun.
@@ -116,7 +116,7 @@ impl FetchState {
             // The source was not asked, so there is nothing to remember, and no renewal took place.
             (Err(FetchError::TooMany), _) => memory.renewed_at = None,
             (Err(error), Asker::Peer(_)) => memory.failure = Some((now, error.clone())),
-            // Remember nothing: the next push starts a fetch, as if this one had not taken place.
+            // Remember nothing: the next push starts a fetch, as if this fetch had not taken place.
             (Err(_), Asker::Nobody) => {}
         }
         *self = Self::Idle(memory);

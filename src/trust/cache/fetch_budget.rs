@@ -1,4 +1,4 @@
-//! The fetch budget: how many certificates strangers may have us fetch, and how many at once.
+//! The fetch budget: how many certificates we fetch for strangers, and how many at once.
 //!
 //! Anybody can make up addresses that are not cached, and each of them would cost a fetch. So such
 //! a fetch is paid for from several token buckets: the bucket of the peer, for IPv6 also the bucket
@@ -127,8 +127,8 @@ impl Buckets {
             let full_at = self.networks.get(&network).copied();
             Some((network, rate.take(full_at, now)?))
         });
-        // The shared bucket comes last, and nothing is stored until it has paid: a peer that has
-        // used up its own bucket takes nothing from the others.
+        // The shared bucket comes last, and nothing is stored until that bucket has paid: a peer
+        // that has used up its own bucket takes nothing from the others.
         let networks = networks.collect::<Option<Vec<_>>>()?;
         self.all = Some(ALL_FETCHES.take(self.all, now)?);
         // Drop full buckets here, where the map grows, so that no task has to clean it up.
@@ -138,7 +138,7 @@ impl Buckets {
     }
 
     fn give_back(&mut self, peer: IpAddr) {
-        // This may move the time into the past, which `take` treats as a full bucket.
+        // The time may move into the past, which `take` treats as a full bucket.
         self.all = self
             .all
             .and_then(|full_at| full_at.checked_sub(ALL_FETCHES.refill));
@@ -166,8 +166,8 @@ impl FetchRate {
 
 /// The networks whose buckets pay for a peer.
 fn networks(peer: IpAddr) -> Vec<(IpNet, FetchRate)> {
-    // On a dual-stack socket an IPv4 peer has an IPv6 address, and all of them would share one
-    // network.
+    // On a dual-stack socket an IPv4 peer has an IPv6 address. If that address were used, all IPv4
+    // peers would share one network.
     let peer = peer.to_canonical();
     let rates: &[(u8, FetchRate)] = match peer {
         IpAddr::V4(_) => &[(32, PEER_FETCHES)],

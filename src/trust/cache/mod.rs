@@ -4,9 +4,9 @@
 //! the file), so a cached certificate never expires. Every cost is bounded. Each address has one
 //! fetch at a time. A failure is remembered for two seconds. An address whose key stopped matching
 //! is fetched again at most once a minute. Known addresses are MNS's own and those that have
-//! verified a push; all others are newcomers. The cache has at most 256 of each. Newcomers have at
-//! most 16 concurrent fetches, and a budget for them. Strangers use up nothing that known addresses
-//! need.
+//! verified a push; all others are newcomers. The cache has at most 256 addresses of each kind.
+//! Newcomers have at most 16 concurrent fetches, and a budget for their fetches. Strangers use up
+//! nothing that known addresses need.
 //!
 //! Only `decision`, which is pure, decides what a request for a certificate leads to. `cache`
 //! carries the decision out.

@@ -44,8 +44,8 @@ impl Slot {
         }
     }
 
-    /// Whether the address is certainly not made up by a stranger: it is MNS's own, or a push was
-    /// verified with it.
+    /// Whether the address is known: MNS's own, or one whose certificate has verified a push or was
+    /// on disk. No stranger can have made up such an address.
     pub(super) fn is_known(&self) -> bool {
         self.is_well_known || self.proven.load().is_some()
     }
