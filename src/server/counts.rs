@@ -141,8 +141,8 @@ impl Counts {
         totals.is_backing_off.store(false, Ordering::Relaxed);
     }
 
-    /// Records the refusal of a push that MNS signed, after which MNS waits before it sends the
-    /// next. Only a subscription that has had an accepted push is in the table: otherwise anyone
+    /// Records that a push that MNS signed was refused: MNS now waits before it sends the next
+    /// push. Only a subscription that has had an accepted push is in the table: otherwise anyone
     /// could fill it by subscribing this address to their own topics.
     pub(super) fn note_refused(&self, notification: &Notification<'_>) {
         let all = self.subscriptions.load();

@@ -29,7 +29,7 @@ impl Push<'_> {
     ) {
         let reason = remarks.reasons().next();
         let outcome = match reason {
-            // A duplicate is shown as one even if it has remarks.
+            // A duplicate is shown as a duplicate even if it has remarks.
             _ if is_duplicate => Outcome::Duplicate,
             Some(_) => Outcome::Remark,
             None => Outcome::Accepted,

@@ -40,7 +40,7 @@ pub struct Said {
     /// The topic, the subscription, the tag, the message id and the beginning of the message,
     /// concatenated.
     pub(super) text: Box<[u8]>,
-    /// The end offsets of these five parts.
+    /// The end offsets of the five parts of `text`.
     pub(super) ends: [u32; 5],
     /// The length of the message, in bytes.
     pub message_bytes: usize,

@@ -13,8 +13,8 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use crate::journal::Entry;
 use crate::journal::logs::{Log, PerLog};
 
-/// Frames are padded to a multiple of this: a page of the page cache, and at least a sector of the
-/// disk.
+/// Frames are padded to a multiple of this length: a page of the page cache, and at least a sector
+/// of the disk.
 pub(in crate::journal) const BLOCK_BYTES: usize = 4096;
 /// The same as a `u64`, for offsets in a file.
 pub(in crate::journal) const BLOCK: u64 = BLOCK_BYTES as u64;
@@ -219,7 +219,7 @@ mod tests {
 
     fn entry() -> Entry {
         Entry {
-            // More than a block, so that cuts at the end of a block are among those that are tried.
+            // More than a block, so that some of the cuts are at the end of a block.
             endpoint: b"[a]\n\n".repeat(1000),
             access: b"[b]\n".to_vec(),
             ..Entry::default()

@@ -2,7 +2,7 @@
 
 /// The smallest commit log that a configuration may ask for, in bytes.
 pub const COMMIT_LOG_BYTES_MIN: u64 = 8 * 1024 * 1024;
-/// The commit log takes at most the free space divided by this.
+/// The commit log takes at most the free space divided by this number.
 const SPACE_PART: u64 = 16;
 
 /// The length of a new commit log: `bytes_max`, but at most a sixteenth of `free_bytes`. `None` if

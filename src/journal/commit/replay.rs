@@ -1,12 +1,15 @@
 //! Replay: a start completes the logs from the frames that they may lack.
 //!
 //! A frame is the copy of a batch in the commit log, with the offsets of the batch in both logs.
-//! The bytes are written at these offsets even if the logs already have them: after a failed sync
-//! the page cache may have bytes that the disk does not. There are two conditions. A record must
-//! end just before the offset. And each byte at the offset must equal the new one, be a zero left
-//! by a power cut, or be past the end of the file. The logs contain no zeros, so no other record is
-//! ever overwritten, whatever happened to the files in the meantime. Bytes that do not fit at their
-//! offset are appended: then a record may be in the log twice, but no record is missing.
+//! The commit log has two halves, which are used in turn; a life is one use of a half.
+//!
+//! The bytes of a frame are written at its offsets even if the logs already have them: after a
+//! failed sync the page cache may have bytes that the disk does not. Two conditions must hold. A
+//! record must end just before the offset. And each byte at the offset must equal the new one, be a
+//! zero left by a power cut, or be past the end of the file. The logs contain no zeros, so no other
+//! record is ever overwritten, whatever happened to the files in the meantime. Bytes that do not
+//! fit at their offset are appended: then a record may be in the log twice, but no record is
+//! missing.
 
 use std::io;
 

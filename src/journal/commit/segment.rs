@@ -34,7 +34,7 @@ struct Numbers {
     written: u64,
     /// The last one synced.
     synced: u64,
-    /// All frames up to this one are durable in the logs.
+    /// All frames up to this number are durable in the logs.
     covered: u64,
     /// The last one in the other half.
     other_half: u64,
@@ -156,7 +156,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Records that the logs are durable up to the mark of a sync, which is the number of a frame.
+    /// Records that the logs are durable up to the mark of a sync: the number of a frame.
     pub(super) fn cover(&mut self, synced: &LogsSynced) {
         // A sync on the other thread may be reported after a later one on this thread.
         self.numbers.covered = self.numbers.covered.max(synced.mark());

@@ -23,8 +23,8 @@ impl HighWater {
         Self(watch::Sender::new(end))
     }
 
-    /// Publishes how many bytes of a file are committed. Without a follower this costs two stores
-    /// under a lock that nobody else takes.
+    /// Publishes how many bytes of a file are committed. Without a follower the call costs two
+    /// stores under a lock that nobody else takes.
     pub(super) fn publish(&self, file: FileId, len: u64) {
         let file = Some(file);
         self.0.send_replace(End { file, len });
@@ -40,8 +40,8 @@ impl HighWater {
 pub struct HighWaterMark(watch::Receiver<End>);
 
 impl HighWaterMark {
-    /// How many bytes of a file are committed. Returns `u64::MAX` for a file that is no longer
-    /// written, because all of it is committed.
+    /// How many bytes of a file are committed. A file that is no longer written is committed to its
+    /// end: returns `u64::MAX`.
     #[must_use]
     pub fn of(&self, file: FileId) -> u64 {
         let end = *self.0.borrow();

@@ -20,8 +20,8 @@ use crate::journal::logs::per_log::{Log, PerLog};
 use crate::journal::meters::Meters;
 
 /// How many bytes of the endpoint log are written between two snapshots of the duplicates. A clean
-/// stop saves one too. So a start re-reads hardly anything after a clean stop, and about this much
-/// after a kill.
+/// stop saves a snapshot too. So a start re-reads hardly anything after a clean stop, and about
+/// this many bytes after a kill.
 pub(super) const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Why a batch is not in the files.

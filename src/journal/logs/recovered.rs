@@ -7,7 +7,7 @@ use crate::journal::logs::per_log::Log;
 pub struct Recovered {
     /// The torn ends that were truncated.
     pub torn: Vec<TornTail>,
-    /// The logs with bytes that are not a record, and complete records after them.
+    /// The logs in which bytes that are not a record precede complete records.
     pub damaged: Vec<DamagedLog>,
     /// What was restored from the commit log.
     pub replayed: Replayed,

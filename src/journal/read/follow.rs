@@ -39,7 +39,7 @@ pub struct Follower {
     chunk_bytes: usize,
     pub(super) chunk_bytes_min: usize,
     pub(super) last_time: Option<RecordTime>,
-    /// Set if rows may be missing after the row of this time. This is reported before the next row.
+    /// Set if rows may be missing after the row of this time. Reported before the next row.
     missed_after: Option<Option<RecordTime>>,
     again: Option<Again>,
 }

@@ -21,8 +21,8 @@ pub struct Parts {
     pub level: String,
     /// The kind of the record, such as `receive.rs:2`.
     pub place: String,
-    /// The text of the first line. `Request` for the record of a request, whose first line has no
-    /// such text.
+    /// The text of the first line. The record of a request has no such text: `Request` takes its
+    /// place.
     pub event: String,
     /// Names and values, in order.
     pub attributes: Vec<(String, Vec<u8>)>,

@@ -51,8 +51,8 @@ pub enum NoPlace {
 }
 
 impl Chain {
-    /// The position at an offset of a file, which must be the beginning of a record or the end of
-    /// the file.
+    /// The position at an offset of a file. The offset must be the beginning of a record or the end
+    /// of the file.
     ///
     /// # Errors
     /// [`NoPlace`]

@@ -137,7 +137,7 @@ impl<R: BufRead> Records<R> {
     fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             match self.input.fill_buf() {
-                // Unlike `read_until`, `fill_buf` does not retry this itself.
+                // Unlike `read_until`, `fill_buf` does not retry an interrupted read.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 filled => return Ok(filled?.first().copied()),
             }

@@ -75,8 +75,8 @@ pub struct Labels {
     pub tag: Vec<u8>,
     /// The id of the message.
     pub message_id: Vec<u8>,
-    /// Whether these values are unverified, because the request was refused before its signature
-    /// was verified.
+    /// Whether the names and ids are unverified, because the request was refused before its
+    /// signature was verified.
     pub is_claimed: bool,
 }
 

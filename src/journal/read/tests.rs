@@ -417,7 +417,7 @@ fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reporte
     }
     push(&dir, 6..=6);
     assert_eq!(met(&mut follower), ["M4", "> ", "missed", "M6"]);
-    // A follower that starts only now finds its file by the landmark. It cannot know either which
+    // A follower that starts only now finds its file by the landmark. It does not know either which
     // files were between.
     assert_eq!(met(&mut restarted), ["M4", "> ", "missed", "M6"]);
 }
@@ -486,7 +486,8 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     };
     assert_eq!(met(&mut restarted), expected(&["> ", "missed"]));
     assert_eq!(met(&mut follower), expected(&["> ", "missed"]));
-    // A copy of a file that continues is no gap, and neither is a file that existed before.
+    // A copy of a file is no gap if the file itself continues. Neither is a file that existed
+    // before.
     let dir = Dir::new();
     push(&dir, 1..=1);
     fs::write(dir.path("endpoint_log.80.old"), "of somebody").unwrap();
@@ -509,7 +510,7 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     for mut follower in [resume(&dir, &follower), follower] {
         assert_eq!(met(&mut follower), ["M2", "M3", "> ", "M4", "M5"]);
     }
-    // A copy of a file that the follower had not begun to read may have had more rows.
+    // If the follower had not begun to read a file, a copy of that file may have had more rows.
     let dir = Dir::new();
     push(&dir, 1..=1);
     let mut follower = dir.follow(Start::Oldest);

@@ -86,8 +86,8 @@ mod tests {
         format!("1-{offset}-0").parse().unwrap()
     }
 
-    /// The numbers that were given to [`place`]: it puts them into the text of a position, which
-    /// reads back unchanged.
+    /// The numbers that were given to [`place`]: it puts them into the text of a position, and they
+    /// are read from that text again.
     fn offsets(trail: &Trail) -> Vec<u64> {
         let text = |place: &Position| place.to_string();
         let offset = |text: String| text.split('-').nth(1).unwrap().parse().unwrap();

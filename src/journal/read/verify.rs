@@ -241,7 +241,7 @@ mod tests {
         let pair = pair.as_str();
         for (text, problems, without_outcome) in [
             ([pair, REQUEST, again, taken].concat(), 0, 0),
-            // Without its outcome, or without its request.
+            // A request without its outcome, or an outcome without its request.
             ([REQUEST, pair].concat(), 1, 0),
             ([pair, done].concat(), 1, 0),
             ([again, pair, taken].concat(), 1, 0),

@@ -116,7 +116,7 @@ impl Addresses {
         // for must not occupy the lock for the time of a copy.
         let slot = slot(&before)?;
         let mut slots = Slots::clone(&before);
-        // Use the slot before room is made: an unused slot would be the oldest and evicted at once.
+        // Count a use before room is made: an unused slot would be the oldest and evicted at once.
         self.use_now(&slot);
         slots.insert(Arc::new(url.clone()), slot.clone());
         make_room(&mut slots, slot.is_known());

@@ -66,8 +66,8 @@ impl CertificateCache {
         Self::with_budget(source, store, fetch_timeout, FetchBudget::default())
     }
 
-    /// Like [`new`](Self::new), but fetches any number of addresses. This is for a fixed set of
-    /// past requests, to which nobody can add. The source itself must be bounded.
+    /// Like [`new`](Self::new), but fetches any number of addresses: for a fixed set of past
+    /// requests, to which nobody can add. The source itself must be bounded.
     pub fn without_budget(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,

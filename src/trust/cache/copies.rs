@@ -70,7 +70,7 @@ impl Copies {
         }
     }
 
-    /// Writes the proven certificate of a slot in the background: a push does not wait for it.
+    /// Writes the proven certificate of an address in the background: a push does not wait for it.
     pub(super) fn keep(&self, url: &SigningCertUrl, slot: Arc<Slot>) {
         let (store, url) = (self.store.clone(), url.clone());
         spawn_blocking(move || {

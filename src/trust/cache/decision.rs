@@ -52,7 +52,7 @@ pub(super) enum Decision {
 /// What the asker pays for a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Payment {
-    /// Nothing: the address is known, or a peer paid when the slot was created.
+    /// Nothing: the address is known, or a peer paid when the address was added to the cache.
     Free,
     /// One fetch of the budget. If the budget is used up, the answer is `otherwise`.
     Due {

@@ -67,7 +67,7 @@ impl FetchPermits {
         }
     }
 
-    /// The permits from which a fetch for this slot takes one.
+    /// The permits for a fetch of the address to which this slot belongs.
     pub(super) fn of(&self, slot: &Slot) -> &Semaphore {
         if slot.is_known() {
             &self.known

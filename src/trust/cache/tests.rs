@@ -265,7 +265,7 @@ async fn a_renewal_without_a_permit_does_not_count() {
     assert_eq!(bench.calls(), 2);
 }
 
-/// Occupies every permit of strangers with fetches that do not end.
+/// Takes every permit of newcomers with fetches that do not end.
 async fn stall_all(bench: &Bench) {
     for number in 0..FETCHES_MAX {
         let cache = bench.cache.clone();
@@ -289,7 +289,7 @@ async fn strangers_leave_known_addresses_their_fetches_their_permits_and_their_p
     bench.cache.note_verified(&url("x"), &known, PEER);
     stall_all(&bench).await;
     bench.spend_all();
-    // Both ask the source while every permit of strangers is taken.
+    // Both ask the source while every permit of newcomers is taken.
     let (own, x) = (well_known(), url("x"));
     let asked = async {
         tokio::join!(
