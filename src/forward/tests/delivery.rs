@@ -17,6 +17,7 @@ use crate::forward::tests::support::{
 };
 use crate::forward::{Ack, Forwarders, NotForwarded, Reason, Settings, StartAt};
 use crate::journal::{self, NotificationKey};
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_accepted_is_sent_once_in_order_and_the_cursor_ends_behind_it() {
     let log = Log::new(unsynced());
@@ -428,4 +429,22 @@ fn age(path: &Path) {
     let file = fs::File::options().append(true).open(path).unwrap();
     let long_ago = SystemClock.now() - Duration::from_secs(3600);
     file.set_modified(long_ago).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_an_attempt_ends_the_forwarder_and_the_next_start_sends_the_rest() {
+    let log = Log::new(unsynced());
+    let broken = FakeSink::new(|outgoing| {
+        assert_ne!(id(outgoing), "M3", "a defect");
+        Act::Store
+    });
+    let forwarder = log.start(settings(), &broken);
+    log.accept(1..=5).await;
+    until("it has ended", || forwarder.gate().has_ended()).await;
+    forwarder.stop().await;
+    let sink = FakeSink::new(|_| Act::Store);
+    let forwarder = log.start(settings(), &sink);
+    let is_all = || &broken.0.ids() | &sink.0.ids() == all(1..=5);
+    until("all is delivered", is_all).await;
+    forwarder.stop().await;
 }
