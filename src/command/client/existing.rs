@@ -16,7 +16,8 @@ pub(crate) struct IfThere {
     /// If the name exists already, compare the attributes instead of failing, and exit with 3 if
     /// they differ.
     ///
-    /// An option that is not given is compared with its default, unless that is the service's.
+    /// The attributes of --maximum-message-size, --logging and --dlq are compared only if the
+    /// option is given. If another option is not given, its default is compared.
     #[arg(long)]
     if_not_exists: bool,
     /// Of the attributes that differ, change those that the service can change. Exit with 3 only

@@ -53,8 +53,8 @@ pub(super) struct Selection {
     /// Leave out rows from this time on, in the formats of --since.
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
-    /// Include requests that did not come from MNS, and records that are not about a push, such as
-    /// a start.
+    /// Include refused requests without any x-mns header, such as those of scanners, and records
+    /// that are not about a push, such as a start.
     #[arg(long)]
     pub(super) all: bool,
 }
