@@ -80,7 +80,8 @@ impl Chores {
             warn!(
                 ?jump,
                 "The clock jumped: if no verified push has confirmed the time yet, old logs are \
-                 kept until a push confirms it, or until an hour has passed"
+                 kept until a push confirms it, or until the clock has not jumped for an hour (or \
+                 for logs.keep, if that is shorter)"
             );
         }
         if let Some(date) = shared.confirmed_time()
