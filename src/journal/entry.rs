@@ -22,8 +22,9 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     pub(super) fingerprint: Fingerprint,
-    /// The offsets of the kind and of the title in the record that reports the acceptance. The
-    /// writer replaces both if the notification is a duplicate. `None` leaves the record unchanged.
+    /// The offsets of the place (such as `receive.rs:2`) and of the title in the record that
+    /// reports the acceptance. The writer replaces both if the notification is a duplicate. `None`
+    /// leaves the record unchanged.
     pub(super) head: Option<Head>,
 }
 

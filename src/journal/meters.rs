@@ -8,8 +8,8 @@ use crate::meter::{DurationHistogram, SizeHistogram};
 
 /// The upper bounds of the buckets of [`Meters::batch_entries`].
 const ENTRIES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
-/// The upper bounds of the buckets of [`Meters::batch_bytes`]. A batch is closed at 256 KiB, but
-/// its last entry may be large.
+/// The upper bounds of the buckets of [`Meters::batch_bytes`]. A batch is closed once it has
+/// 256 KiB; with a large last entry it has more.
 const BYTES: [u64; 8] = [
     1 << 10,
     1 << 12,

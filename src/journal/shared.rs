@@ -67,7 +67,7 @@ impl Shared {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        // Store the Date that arrived last, not the greatest: one that is far in the future proves
+        // Store the Date that arrived last, not the latest one: a Date far in the future proves
         // nothing, and would hide all others.
         self.confirmed_seconds.store(seconds, Ordering::Relaxed);
     }

@@ -18,7 +18,7 @@ use crate::journal::meters::Meters;
 use crate::journal::{Settings, SyncMode};
 
 /// How many changes of a log the writer follows before it writes a batch. After that many it writes
-/// to the log as it is, so that somebody who keeps changing the log cannot block it.
+/// to the log as it is, so that somebody who keeps changing the log cannot block the writer.
 const CHANGES_MAX: usize = 3;
 
 /// Proof that a batch is committed: it is written to both logs, and either the commit log that

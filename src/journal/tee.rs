@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::journal::chores::later;
 use crate::journal::{Entry, Meters};
 
-/// How long lines are buffered. Handing them over with each commit cost a lone sender a fifth of
-/// the CPU time of its push, and no reader of stdout notices the delay.
+/// How long lines are buffered. With a single sender, handing them over with each commit took a
+/// fifth of this process's CPU time for a push. No reader of stdout notices the delay.
 const HELD_BACK_MAX: Duration = Duration::from_millis(5);
 /// Lines are handed over once the buffer has this many bytes, however busy the writer is. A larger
 /// batch is handed over alone.

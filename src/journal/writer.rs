@@ -1,7 +1,8 @@
 //! The thread that owns the files: it gathers a batch, writes it, commits it and acknowledges it.
 //!
-//! A batch is what arrived during the previous sync: one write to each file, one sync, then all
-//! answers. Once a second, busy or idle, the thread also maintains the files.
+//! A batch is what arrived during the previous sync: one write to each file, one sync (two without
+//! a commit log), then all answers. Once a second, busy or idle, the thread also maintains the
+//! files.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -276,7 +277,7 @@ impl Writer {
             self.tee.hand_over(&self.shared.meters);
         }
         if self.shared.vitals.failed.is_cancelled() {
-            // Nothing more is written, but without a later due time the thread would spin.
+            // Nothing more is written. Without a later due time the thread would spin.
             self.chores.put_off(now);
             return;
         }

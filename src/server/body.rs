@@ -158,7 +158,7 @@ impl<'e> Push<'e> {
             }
         };
         // A permit in the share of pushes uses room that is reserved for bodies that arrive with
-        // their heads, so it must not wait for the rest of a body.
+        // their heads, so its request must not wait for the rest of a body.
         if room.is_of_a_push() {
             return Err(Rejection::TooManyInFlight);
         }

@@ -25,8 +25,9 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The part of `BYTES_MAX` for bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
-/// a single stranger can exceed [`STRANGER_BYTES_MAX`].
+/// Room for pushes even if strangers use all of [`BYTES_MAX`]. A single stranger can do that in
+/// spite of [`STRANGER_BYTES_MAX`]: while no other request has any bytes, `Permit::add` grants room
+/// for a body of any size up to `server.max_body`.
 const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The share to which bytes belong.
@@ -249,7 +250,7 @@ mod tests {
         assert!(in_flight.check().is_none());
         drop(stranger);
         assert!(in_flight.check().unwrap().add(1));
-        // server.max_body may exceed the bound: then one such request is admitted at a time.
+        // If server.max_body is larger than the bound, one such request is admitted at a time.
         let mut huge = in_flight.check().unwrap();
         assert!(huge.add(BYTES_MAX) && huge.add(BYTES_MAX));
         assert!(in_flight.check().is_none());

@@ -173,8 +173,9 @@ async fn verify<'v>(
     room.prove();
     push.continue_trace();
     endpoint.counts.note_skew(verified.skew_seconds());
-    // Report the signed Date. If it is near the time of this machine's clock, retention can trust
-    // that time at once instead of after up to an hour without a jump of the clock.
+    // Report the signed Date. If it is near the time of this machine's clock, retention knows the
+    // time of day at once. Without a Date, retention trusts the clock only after an hour without a
+    // jump (after `logs.keep`, if that is shorter).
     endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {
         push.log_key_change(change);
@@ -195,7 +196,7 @@ async fn append(
     push.name_trace(&notification);
     let remarks = Remarks::of(&notification, verified.timeliness());
     let entry = push.accepted(&notification, remarks);
-    // This is the last step that can refuse the push before the hand-over to the journal.
+    // This is the last check before `Journal::append`, which checks its own room once more.
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }

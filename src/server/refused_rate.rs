@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::quarantine::Provenance;
 
-/// What a refusal may write besides its body, averaged over a second, in bytes.
+/// How many bytes a refusal may write besides its body, on average over the refusals of a second.
 const HEAD_BYTES: u64 = 16 * 1024;
 
 /// What the refusals of strangers may write in a second. The same limits apply, separately, to
@@ -92,8 +92,8 @@ impl RefusedRate {
         self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether a request of this size may be quarantined. The limit is as many bytes a second as
-    /// for records, counted separately.
+    /// Whether a request of this size may be quarantined. The limit in bytes a second
+    /// is that of the records, but the bytes are counted separately.
     pub(super) fn admits_kept_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
         spend(&self.spent(provenance).kept_bytes, bytes, self.record_bytes)
     }
@@ -145,7 +145,8 @@ impl RefusedRate {
 }
 
 /// Takes `amount` from a budget, and returns whether the budget had anything left before. A record
-/// that starts within the budget is written whole, so each second may exceed it by one record.
+/// that starts within the budget is written whole, so the records of a second can exceed the budget
+/// by the last of them.
 fn spend<T: TryInto<u64>>(spent: &AtomicU64, amount: T, max: Option<u64>) -> bool {
     let before = spent.fetch_add(amount.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     max.is_none_or(|max| before < max)

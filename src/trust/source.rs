@@ -50,7 +50,8 @@ pub enum FetchError {
     /// Not fetched: too many other fetches are under way.
     #[error("too many certificates are being fetched at the moment")]
     TooMany,
-    /// Not fetched: the peer, or all peers together, named too many new addresses.
+    /// Not fetched: the peer, its site (only with IPv6), or all peers together named too many new
+    /// addresses.
     #[error(
         "the certificate is not cached, and the budget for fetching unknown certificates is used up"
     )]

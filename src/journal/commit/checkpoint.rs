@@ -76,7 +76,7 @@ impl CommitLog {
         }
     }
 
-    /// Called once a second: syncs the logs after a pause, and retries to create a commit log.
+    /// Called once a second: syncs the logs after a pause, and retries creating a commit log.
     pub(in crate::journal) fn look(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         self.demand_name(logs, now)?;
         if self.retry_at.is_some_and(|retry_at| retry_at <= now) {

@@ -200,8 +200,8 @@ impl Found {
         u64::try_from(self.frames.len()).unwrap_or(u64::MAX)
     }
 
-    /// Leaves out frames of earlier lives, and frames that are already durable in the logs.
-    /// `in_use` is the number of frames and other blocks that are not zeros.
+    /// Leaves out frames that are older than the last two lives, and frames that are already
+    /// durable in the logs. `in_use` is the number of frames and other blocks that are not zeros.
     fn of(mut frames: Vec<(u64, Head)>, used: u64, in_use: usize) -> Self {
         let most = |of: fn(&Head) -> u64, frames: &[(u64, Head)]| {
             let all = frames.iter().map(|(_, head)| of(head));
@@ -214,8 +214,9 @@ impl Found {
         let number = most(|head| head.number, &frames);
         let covered = most(|head| head.covered, &frames);
         let synced = most(|head| head.synced, &frames);
-        // No frame before the first readable one counts as missing. A power cut during a start can
-        // tear the first frame of a half, but that frame has no bytes for the logs.
+        // Frames before the first readable one do not count as missing. A power cut during a start
+        // can tear the first frame of a half, and nothing is lost with that frame: it has no bytes
+        // for the logs.
         let first = frames.iter().map(|(_, head)| head.number).min();
         let known = covered.max(first.map_or(0, |first| first.saturating_sub(1)));
         frames.retain(|(_, head)| head.number > covered);
@@ -226,9 +227,9 @@ impl Found {
         // the later life may come first.
         frames.sort_by_key(|(_, head)| head.number);
         let missing = if number == 0 {
-            // If no frame can be read, it is unknown how many are missing, so 1 is reported. But
-            // the first frame, which has no bytes for the logs, is synced before any other is
-            // written. If a power cut tore it, it is the only block in use, and nothing is missing.
+            // If no frame can be read, it is unknown how many are missing, so 1 is reported. If
+            // only one block is in use, none is missing: a power cut tore the first frame, which is
+            // synced before any other is written and has no bytes for the logs.
             u64::from(in_use > 1)
         } else {
             synced.saturating_sub(known).saturating_sub(readable)
@@ -265,7 +266,8 @@ mod tests {
 
     #[test]
     fn frames_after_the_last_checkpoint_are_replayed_in_order_from_both_halves() {
-        // The second half is in use again: after its first frame are those of an earlier life.
+        // The second half is in use again: its first frame is new, and the frames after that one
+        // are of an earlier life.
         let frames = [
             (6, 21, 13),
             (6, 13, 9),

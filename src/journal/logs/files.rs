@@ -225,8 +225,8 @@ impl LogFiles {
         Ok(bytes)
     }
 
-    /// Saves a snapshot of the duplicates. It has 16 MB, and a start can do without it, so it is
-    /// not synced. Its checksum shows whether a crash damaged it.
+    /// Saves a snapshot of the duplicates. It has up to 16 MB, and a start can do without it, so it
+    /// is not synced. Its checksum shows whether a crash damaged it.
     pub(in crate::journal) fn save_snapshot(&self, bytes: &[u8]) -> io::Result<()> {
         let path = self.names.snapshot();
         let draft = path.with_extension("seen.new");

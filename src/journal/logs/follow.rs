@@ -135,7 +135,7 @@ impl Logs {
         }
         self.switch_after[log] = None;
         // From here on a truncation would affect the new file, whose content may have been
-        // acknowledged. So no truncation may reach it before it is adopted.
+        // acknowledged. So no truncation may reach that file before `adopt`.
         self.written[log] = u64::MAX;
         self.floor[log] = u64::MAX;
         info!(log = log.name(), "Opened a new log");

@@ -171,7 +171,7 @@ impl Names {
             .any(|(number, _)| *number > first && !is_whole(*number)))
     }
 
-    /// Files (except `.torn` and `.suspect` files) derived from rotated ones, each with the reason
+    /// Moved, copied or compressed files (none that is `.torn` or `.suspect`), each with the reason
     /// why its records are not read: it is compressed, or its name does not end in `.PORT.N`.
     ///
     /// # Errors

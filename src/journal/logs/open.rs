@@ -177,8 +177,8 @@ impl LogFiles {
         // using them.
         let live = PerLog::try_from_fn(|log| {
             let path = names.live(log);
-            // `AppendToAny` opens a FIFO too, but a journal does not start on a FIFO, which cannot
-            // be synced.
+            // `demand_files` has rejected everything but regular files. If somebody has put a FIFO
+            // there since, `AppendToAny` opens it, and the first sync of the start fails.
             disk.open(&path, Open::AppendToAny { mode })
                 .and_then(LiveFile::new)
                 .map_err(|cause| not_opened(&path, cause))

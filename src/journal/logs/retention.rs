@@ -8,10 +8,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 /// How far a Date may be from our clock and still prove anything: MNS retries a push for up to a
-/// day, with its first Date.
+/// day, and a retry may have the Date of the first attempt.
 const DATE_WITHIN: Duration = Duration::from_secs(25 * 3600);
-/// How long the clocks must agree without a Date. If `logs.keep` is shorter, they must agree only
-/// for that time: all files from before the agreement are then older than `logs.keep`.
+/// How long the clocks must agree without a Date. If `logs.keep` is shorter, that time is enough:
+/// whatever the clock said before, a file from before the agreement is by then really older than
+/// `logs.keep`.
 const AGREE_FOR: Duration = Duration::from_secs(3600);
 /// How far the clocks may drift apart between two checks, which are a second apart. More is a jump.
 const STEP_MAX: Duration = Duration::from_secs(10);

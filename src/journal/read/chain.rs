@@ -111,7 +111,7 @@ impl Chain {
         Ok(Some(bytes))
     }
 
-    /// Files derived from rotated ones, each with the reason why none of its records is read.
+    /// Moved, copied or compressed files, each with the reason why none of its records is read.
     ///
     /// # Errors
     /// The directory cannot be read.

@@ -6,8 +6,9 @@ use crate::journal::read::chain::Chain;
 use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 
-/// The position after the newest row. A later search can begin before this position. `None` if
-/// there is no file.
+/// The position after the newest row. A search that starts
+/// [before](crate::journal::SearchStart::Before) this position leaves out all rows that were
+/// written since. `None` if there is no file.
 ///
 /// # Errors
 /// A file cannot be opened or read.

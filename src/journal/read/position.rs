@@ -82,8 +82,9 @@ fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     Surroundings::read(file, 0, offset).map(|before| before.position(&[], 0).landmark)
 }
 
-/// Those of the bytes before an offset that the landmarks of this offset and of later ones cover.
-/// They are read once, and then give the positions of many rows.
+/// What the landmarks of an offset and of later offsets cover of the bytes before that offset: the
+/// beginning of the file, and the last bytes before the offset. Read once, these bytes give the
+/// positions of many rows.
 pub(super) struct Surroundings {
     number: u64,
     offset: u64,

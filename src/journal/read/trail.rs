@@ -7,8 +7,8 @@
 
 use crate::journal::read::position::Position;
 
-/// How many positions are kept in each range of distances. With two there is always one near the
-/// beginning of the range, even while positions move to the next range.
+/// How many positions are kept in each range of distances: the newest and the oldest. The oldest is
+/// the next to enter the following range, and the newest then remains in this one.
 const PER_SPAN: usize = 2;
 /// The maximum number of positions that are kept.
 const PLACES_MAX: usize = 40;

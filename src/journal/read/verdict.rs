@@ -23,8 +23,8 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Records of notifications that were refused by mistake and recovered.
     pub recovered: u64,
-    /// Requests that have no outcome and precede a start or the end of the file: a crash cut the
-    /// outcome off before the request was acknowledged.
+    /// Requests that have no outcome and precede a start, a recovered record or the end of the
+    /// file: a crash cut the outcome off before the request was acknowledged.
     pub without_outcome: u64,
     /// How many times the time goes back: a clock was set, or summer time ended.
     pub set_back: u64,

@@ -18,8 +18,9 @@ use crate::trust::cache::addresses::ADDRESSES_MAX;
 use crate::trust::cache::slot::Slot;
 
 /// The maximum number of concurrent fetches of newcomers: addresses that have not verified a push
-/// and are not MNS's own. Strangers can name any number of addresses; those beyond the limit are
-/// only looked up on disk.
+/// and are not MNS's own. Strangers can name any number of addresses. An address beyond the limit
+/// is looked up on disk and, if no copy is there, waits for a permit, at most for the time limit of
+/// a fetch.
 pub(super) const FETCHES_MAX: usize = 16;
 /// The maximum number of concurrent fetches of known addresses: one for each, so that none waits
 /// for another.
@@ -80,9 +81,9 @@ impl FetchPermits {
 /// The buckets.
 ///
 /// Full buckets are dropped from the map, and only a granted fetch adds buckets, at most two. Each
-/// granted fetch also takes from the bucket that all peers share. So the map has at most two
-/// buckets for each fetch that the shared bucket grants while the empty bucket of a peer or a site
-/// fills.
+/// granted fetch also takes from the bucket that all peers share. After its last fetch a bucket is
+/// full again within the time that an empty bucket needs to fill. So the map has at most two
+/// buckets for each fetch that the shared bucket grants in that time.
 #[derive(Debug, Default)]
 pub(super) struct FetchBudget {
     buckets: Mutex<Buckets>,
