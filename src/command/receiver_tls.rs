@@ -16,11 +16,11 @@ use crate::roots::{self, Trust};
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReceiverTls {
     /// Trust the certificates in this PEM file, and those that they issued, in addition to this
-    /// machine's CAs. Certificate and name of an https endpoint are verified; what MNS verifies is
-    /// not documented.
+    /// machine's CAs. The certificate of an https receiver, and the name in it, are verified. MNS
+    /// itself may verify less or more: that is not documented.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Do not verify the certificate of an https endpoint.
+    /// Do not verify the certificate of an https receiver.
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
 }

@@ -34,12 +34,13 @@ const DAYS_LEFT_MIN: u64 = 21;
 ///
 /// Reads the configuration as serve does and looks for problems with the address to give to a
 /// subscription, IPv6, limits, misspelled environment variables for configuration keys, the TLS
-/// certificate, checks that are switched off, empty lists in the table accept, the directories
-/// logs.dir and signing.certificate_dir, free space, and TZ. Searches the access log for pushes to
-/// a path that is not served, and asks a serve that runs with this configuration which owners and
-/// topics it has accepted. Creates and changes nothing. Does not check whether the address is free,
-/// or whether another process uses the logs. Exits with 78 if any finding is an error (serve would
-/// not start, or its TLS certificate has expired), otherwise with 0.
+/// certificate, checks that are switched off, an empty accept.topic_owners, accept.sources without
+/// server.trusted_proxies, the directories logs.dir and signing.certificate_dir, free space, and
+/// TZ. Searches the access log for pushes to a path that is not served, and asks a serve that runs
+/// with this configuration which owners and topics it has accepted. Creates and changes nothing.
+/// Does not check whether the address is free, or whether another process uses the logs. Exits with
+/// 78 if any finding is an error (serve would not start, or its TLS certificate has expired),
+/// otherwise with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check

@@ -13,11 +13,12 @@ use crate::command::client::service::{self, Output, one_line};
 /// Whether a `create` is content with what is there already.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct IfThere {
-    /// If the name exists already, compare the attributes instead of failing, and exit with 3 if
-    /// they differ.
+    /// If the name exists already, compare the attributes, and exit with 3 if they differ, instead
+    /// of with 1.
     ///
-    /// The attributes of --maximum-message-size, --logging and --dlq are compared only if the
-    /// option is given. If another option is not given, its default is compared.
+    /// In topic create, an attribute is compared only if its option is given. In subscription
+    /// create, that holds for --dlq. The other attributes of a subscription are always compared,
+    /// with the defaults of the options that are not given.
     #[arg(long)]
     if_not_exists: bool,
     /// Of the attributes that differ, change those that the service can change. Exit with 3 only

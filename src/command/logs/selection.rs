@@ -33,7 +33,8 @@ pub(super) struct Selection {
     pub(super) request_id: Vec<String>,
     /// The outcome: accepted, duplicate (the log had the notification already), remark (accepted,
     /// but something was unusual), refused (4xx), deferred (503: it could not be verified or stored
-    /// at that time), recovered (by logs recover) or other (not about a push).
+    /// at that time), recovered (by logs recover) or other (not about a push). For logs replay only
+    /// accepted, remark and recovered, which are its default.
     #[arg(long, value_parser = outcome)]
     pub(super) outcome: Vec<Outcome>,
     /// The key of a refusal or a remark. docs/errors.md lists the keys.
@@ -54,7 +55,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
     /// Include refused requests without any x-mns header, such as those of scanners, and records
-    /// that are not about a push, such as a start.
+    /// that are not about a push, such as a start. Of no effect in logs replay.
     #[arg(long)]
     pub(super) all: bool,
 }

@@ -1,4 +1,4 @@
-//! `logs verify`: checks that every record is complete and in order, and reports records that a
+//! `logs verify`: checks that every record is complete and undamaged, and reports records that a
 //! crash has cut off.
 
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ use crate::command::stdout::printer;
 use crate::disk::{RealDisk, regular};
 use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 
-/// Check that every record is complete and in order.
+/// Check that every record is complete and undamaged.
 ///
 /// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing
 /// and may run beside serve. Exits with 1 if something is wrong. Finds what breaks the format of a
