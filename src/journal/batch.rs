@@ -39,7 +39,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Whether the notification was already on disk. Always `false` if duplicates are not marked.
+    /// Whether the log had the notification already. Always `false` if duplicates are not marked.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.is_duplicate

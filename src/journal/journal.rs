@@ -171,7 +171,7 @@ impl Journal {
         })
     }
 
-    /// Notifications that were already durable when they arrived.
+    /// Notifications that the log had already when they arrived.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
         self.meters().duplicates.load(Ordering::Relaxed)

@@ -46,7 +46,7 @@ pub struct Meters {
     pub held_files: AtomicU64,
     /// How many notifications are remembered to recognise duplicates.
     pub remembered: AtomicU64,
-    /// Notifications that were already durable when they arrived.
+    /// Notifications that the log had already when they arrived.
     pub duplicates: AtomicU64,
     /// Refusals that were not logged for lack of room.
     pub refusals_dropped: AtomicU64,

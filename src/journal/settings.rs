@@ -22,11 +22,11 @@ pub struct Settings {
     pub keep: Option<Duration>,
     /// With fewer free bytes than this, space is [`Space::Low`](crate::journal::Space).
     pub low_water_bytes: u64,
-    /// What happens to a notification that is already durable.
+    /// What happens to a notification that the log has already.
     pub duplicates: Duplicates,
 }
 
-/// What happens to a notification that is already durable for its subscription.
+/// What happens to a notification that the log has already for its subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Duplicates {

@@ -241,7 +241,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Makes both logs complete without the commit log, and erases its frames.
+    /// Makes both logs durable, so that no start needs the frames of the commit log, and erases
+    /// these. Without a commit log there is nothing to do.
     pub(super) fn close(&mut self, now: Instant) -> Result<(), Fault> {
         match &mut self.commit_log {
             Some(commit_log) => commit_log.close(&mut self.logs, now),

@@ -10,8 +10,8 @@ use crate::journal::{Entry, Meters};
 /// How long lines are buffered. With a single sender, handing them over with each commit took a
 /// fifth of this process's CPU time for a push. No reader of stdout notices the delay.
 const HELD_BACK_MAX: Duration = Duration::from_millis(5);
-/// Lines are handed over once the buffer has this many bytes, however busy the writer is. A larger
-/// batch is handed over alone.
+/// Lines are handed over before the buffer would exceed this many bytes, however busy the writer
+/// is. A larger batch is handed over alone.
 const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
 
 /// Which lines are copied.

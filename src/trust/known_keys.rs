@@ -22,8 +22,8 @@ struct KnownKey {
     fingerprint: String,
 }
 
-/// A push was verified with a key that had not verified a push before, although another key was
-/// expected.
+/// A push was verified with another key than its address had before. If both the address and the
+/// key are new, the key that became known last is the one that was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyChange {
     /// The certificate's address.

@@ -74,9 +74,8 @@ impl CommitLog {
     }
 
     /// Asks the checkpoint thread to create a new commit log. Until it is ready, each commit syncs
-    /// both logs. If the directory of the logs was moved away, retries later: the commit log would
-    /// get into a new directory of that name, which may not be durable, so a power cut could remove
-    /// both.
+    /// both logs. If the directory of the logs was moved away, retries later: a new directory of
+    /// that name may not be durable, so a power cut could remove it with the commit log in it.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {

@@ -52,8 +52,8 @@ impl HighWaterMark {
         }
     }
 
-    /// Waits until more is committed than at the last return of this function. Once the journal is
-    /// gone, never returns again.
+    /// Waits for the next commit since the last return of this function. Once the journal is gone,
+    /// never returns again.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             // `changed` returns at once on a closed channel, which would make the loop of the

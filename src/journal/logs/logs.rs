@@ -135,9 +135,9 @@ impl Logs {
         // Reset the count before the attempt, so that a failed attempt is repeated after the same
         // number of bytes again, and not with each batch.
         self.unsaved = 0;
-        // The snapshot covers what was written, not what the file contains now: if somebody has
-        // just truncated the file, a snapshot of the shorter file would match whatever is written
-        // there next.
+        // The snapshot names the offset up to which the log was written, not the file's length now.
+        // If somebody has just truncated the file, a snapshot with that length would pass for valid
+        // at the next start, although it has fingerprints of records that are gone.
         if let Err(error) = save(&self.files, self.written[Log::Endpoint]) {
             warn!(%error, "Cannot save the snapshot of the duplicates: the next start reads \
                 the logs instead");

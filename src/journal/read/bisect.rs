@@ -13,17 +13,17 @@ use crate::journal::read::spans::{first_record, row_begin};
 use crate::journal::read::time::RecordTime;
 
 /// How many bytes are read from the middle of the range that is bisected. If no row (a request with
-/// its outcome) begins in them, because a row is larger, the bisection excludes nothing and goes on
-/// in the earlier half.
+/// its outcome) begins in them, because a row is larger, the best answer so far stays, and the
+/// bisection goes on in the earlier half.
 const WINDOW_BYTES: usize = 256 * 1024;
 /// A file or a block is left out of a search only if the times of its records are out of range by
 /// more than this margin. These times may be wrong, because clocks are set and local time has no
 /// offset.
 const TIME_MARGIN: Duration = Duration::from_hours(2);
 
-/// The offset of the first row before `end` that is too late, or `end` if there is no such row. All
-/// rows after it are assumed to be too late as well, so `is_too_late` needs a margin for clocks
-/// that were set back.
+/// The offset of a row before `end` that is too late, or `end` if none was found. It is the first
+/// such row, or a later one near it. All rows after it are assumed to be too late as well, so
+/// `is_too_late` needs a margin for clocks that were set back.
 pub(super) fn end_of_earlier(
     file: &dyn DiskFile,
     readable: Readable,

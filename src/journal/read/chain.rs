@@ -197,8 +197,8 @@ impl Chain {
         Ok(is_it.then_some(OpenLink { link, file }))
     }
 
-    /// Whether the file at `path` is a copy of the beginning of `left` or of one of `links`. A file
-    /// that cannot be read counts as different.
+    /// Whether the file at `path` is a copy of the beginning of one of `links`, or of `left`, the
+    /// file that a follower has finished. A file that cannot be read counts as different.
     pub(super) fn is_beginning(
         &self,
         path: &Path,

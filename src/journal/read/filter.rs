@@ -36,8 +36,8 @@ pub struct Filter {
     /// The same as `contains`, but a separate condition: the argument of `logs find`.
     pub text: Vec<String>,
     /// Texts that the bytes of a row must contain. A text without an upper-case letter matches
-    /// ASCII letters of either case, as in `contains`. These texts narrow the search before rows
-    /// are parsed, so the caller must check each row.
+    /// ASCII letters of either case, as in `contains`. [`matches`](Self::matches) ignores them:
+    /// they only narrow a search before rows are parsed.
     pub needles: Vec<String>,
     /// Rows that were logged at this time or later.
     pub since: Option<Timestamp>,

@@ -46,7 +46,7 @@ impl Successor {
     /// Whether a file without a number exists that is not in `unnumbered` and may have rows that no
     /// other file has. Somebody may have moved the log to that file, or copied the log there and
     /// then truncated it. A mere copy does not count, because it is a prefix of a file that still
-    /// exists. Neither does `left`, if it was renamed.
+    /// exists. `left`, the file that the follower has finished, does not count if it was renamed.
     fn has_strangers(&self, chain: &Chain, left: &OpenLink, links: &[Link]) -> io::Result<bool> {
         for path in chain.unnumbered()? {
             if !self.unnumbered.contains(&path) && !chain.is_beginning(&path, left, links)? {

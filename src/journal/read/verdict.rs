@@ -109,8 +109,9 @@ impl Verdict {
         *last_time = Some(seen.seconds);
     }
 
-    /// Adds a problem. Keeps more problems than are reported, because the ones with the smallest
-    /// offsets are reported, and some of these are found only at the end of a run of `serve`.
+    /// Adds a problem. Keeps more problems than are reported: those with the smallest offsets are
+    /// reported, and some of these are found late, at the record of the next start of `serve` or at
+    /// the end of the file.
     pub(super) fn complain(&mut self, offset: u64, problem: String) {
         self.problems_count = self.problems_count.saturating_add(1);
         if self.problems.len() < PROBLEMS_MAX.saturating_mul(2) {

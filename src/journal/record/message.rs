@@ -1,4 +1,4 @@
-//! The line on stdout for an accepted notification: one JSON object, with the names of the log.
+//! The line on stdout for an accepted notification: JSON with the keys that the endpoint log has.
 
 use serde_json::Map;
 

@@ -13,7 +13,7 @@ use crate::journal::record::{Format, Stamp};
 pub(in crate::journal) const NAME_WIDTH: usize = 30;
 /// The title of an accepted notification.
 pub const SUCCEED: &str = "Notify Message Succeed!";
-/// The title of a notification that is already durable.
+/// The title of a notification that the log has already.
 pub(in crate::journal) const DUPLICATE: &str = "Notify Message Duplicate!";
 /// The title of a notification that was refused by mistake and recovered.
 pub const RECOVERED: &str = "Notify Message Recovered!";
@@ -79,7 +79,7 @@ pub enum Place {
     Invalid,
     /// The outcome of a request that was answered 503.
     Unavailable,
-    /// The outcome of a request whose notification is already on disk.
+    /// The outcome of a request whose notification the log has already.
     Duplicate,
     /// Refusals that were counted instead of logged.
     LeftOut,

@@ -71,10 +71,10 @@ impl Addresses {
         is_proven
     }
 
-    /// Makes an address known, because its certificate has verified a push, in this run or in an
-    /// earlier run that saved the certificate. If there are more than [`ADDRESSES_MAX`] known
-    /// addresses then, evicts the one that has been unused the longest. Returns the certificate
-    /// that was proven before.
+    /// Makes an address known, because its certificate has verified a push in this run or is on
+    /// disk: an earlier run saved it, or an operator put it there. If there are more than
+    /// [`ADDRESSES_MAX`] known addresses then, evicts the one that has been unused the longest.
+    /// Returns the certificate that was proven before.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,
