@@ -23,8 +23,9 @@ use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Save
 /// Reads the endpoint log and its rotated files up to the present end, and sends each notification
 /// that was accepted or recovered, if forward.NAME.topics is empty or contains its topic. The
 /// cursor (how far serve has forwarded) does not move, so this command may run beside serve. The
-/// destination drops a notification whose id it already has. With --again, each notification gets a
-/// new id and is stored once more. The header Mns-Sequence, in which serve numbers what it
+/// destination drops a notification whose id it already has (a stream only within its duplicate
+/// window, unless dedupe is "subject"). With --again, each notification gets a new id and is stored
+/// once more. The header Mns-Sequence, in which serve numbers what it
 /// forwards, is 0. Exits with 1 if anything was not delivered, or if a part of the log is missing
 /// or damaged, and prints the position to continue at.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::journal::{Filter, Outcome};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct Selection {
-    /// The name of a topic; may be repeated, like every filter.
+    /// The name of a topic; may be repeated, like every filter but --since, --until and --all.
     #[arg(long, value_name = "NAME")]
     pub(super) topic: Vec<String>,
     /// The name of a subscription.
