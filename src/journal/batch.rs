@@ -39,7 +39,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Whether the log had the notification already. Always `false` if duplicates are not marked.
+    /// Whether the log had the notification already. `false` if `accept.duplicates` is `off`.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.is_duplicate
@@ -67,7 +67,7 @@ pub(super) struct Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Unchanged: the entry is the first for its notification, or it accepts no notification, or
-    /// duplicates are not marked.
+    /// `accept.duplicates` is `off`.
     AsItIs,
     /// With its outcome changed to that of a duplicate.
     Marked,

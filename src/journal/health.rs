@@ -29,8 +29,7 @@ pub enum Health {
     /// The disk refused a write within the last [`REFUSAL_COOLDOWN`]. After that time another write
     /// is attempted.
     Refused(Space),
-    /// A sync or a truncation failed, or the writer ended: nothing is written until the next
-    /// start.
+    /// A sync or a truncation failed: nothing is written until the next start.
     Failed(Space),
     /// The writer has waited for the disk for longer than [`STALL_LIMIT`].
     Stalled(Space),
@@ -97,7 +96,7 @@ pub(super) struct Vitals {
     space: AtomicU8,
     /// Whether the thread has ended.
     has_ended: AtomicBool,
-    /// Cancelled when a sync or a truncation has failed, or the writer has ended.
+    /// Cancelled when a sync or a truncation has failed, or the writer has panicked.
     pub(super) failed: CancellationToken,
 }
 

@@ -31,7 +31,7 @@ pub struct Journal {
     pub(super) shared: Arc<Shared>,
     limits: Limits,
     sync: SyncMode,
-    /// `None` if duplicates are not marked.
+    /// `None` if `accept.duplicates` is `off`.
     fingerprints: Option<Fingerprints>,
     /// The writer's thread. Each push unparks it, because it may be parked while it gathers
     /// refusals. All other commands can wait until it has gathered them.
@@ -159,7 +159,7 @@ impl Journal {
 
     /// Creates the identity of the notification with this owner, topic, subscription and message
     /// id. `head` is the head of the record that accepts it, which the writer rewrites for a
-    /// duplicate. Returns `None` if duplicates are not marked.
+    /// duplicate. Returns `None` if `accept.duplicates` is `off`.
     ///
     /// When the writer decides whether the notification is a duplicate, every entry that was queued
     /// earlier is on disk, refused, or in the same batch.

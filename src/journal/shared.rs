@@ -86,8 +86,7 @@ pub(super) struct Ended(pub(super) Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // Report the failure before the end, so that a thread that sees the end after a panic sees
-        // the failure too.
+        // Report the failure first: whoever waits for it ends the process.
         if thread::panicking() {
             self.0.vitals.failed.cancel();
         }

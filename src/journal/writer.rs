@@ -28,7 +28,7 @@ const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
     storage: Storage,
-    /// `None` if duplicates are not marked.
+    /// `None` if `accept.duplicates` is `off`.
     seen: Option<RecentNotifications>,
     shared: Arc<Shared>,
     tee: Tee,

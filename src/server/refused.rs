@@ -37,8 +37,9 @@ impl<'v> Refused<'v> {
         self.notification.as_ref()
     }
 
-    /// The notification, if MNS will push its subscription less often from now on. `None` if the
-    /// topic is another owner's, because that owner may have a subscription of the same name.
+    /// The notification, if MNS will push its subscription less often from now on. `None` if its
+    /// owner is not accepted: the counts know a subscription by its name and its topic's name, and
+    /// one of ours may have the same names.
     pub(super) fn backs_off(&self) -> Option<&Notification<'v>> {
         let is_of_another = matches!(
             self.rejection,

@@ -50,13 +50,14 @@ pub enum FetchError {
     /// Not fetched: too many other fetches are under way.
     #[error("too many certificates are being fetched at the moment")]
     TooMany,
-    /// Not fetched: the peer, its site (only with IPv6), or all peers together named too many new
+    /// Not fetched: the peer, its IPv6 network of 48 bits, or all peers together named too many new
     /// addresses.
     #[error(
         "the certificate is not cached, and the budget for fetching unknown certificates is used up"
     )]
     OverBudget,
-    /// Not fetched: the host has failed too often already.
+    /// Not fetched: the host has failed too often in this run of `logs recover`. `serve` never
+    /// gives up on a host.
     #[error(
         "the certificate is not cached, and its host failed too often in this run to be asked again"
     )]

@@ -628,20 +628,23 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
 
 #[test]
 fn past_the_bound_on_bodies_strangers_get_503_before_their_body_and_pushes_201() {
-    let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
-    let known = bench.draft().sign(&key(512));
-    bench.accept(&known);
-    let held = fill(&bench);
-    for _ in 0..20 {
-        bench
-            .accept(&Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512)));
-    }
-    let draft = bench.draft().sign(&key(512));
-    // No body is sent, and the answer hardly waits for it.
-    bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
-    drop(held);
-    eventually("there is room again", || {
-        (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(())
+    // The bodies that occupy the room do so for 3 s at most.
+    within_body_timeout(|| {
+        let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
+        let known = bench.draft().sign(&key(512));
+        bench.accept(&known);
+        let held = fill(&bench);
+        let url = known.certificate_url();
+        for _ in 0..20 {
+            bench.accept(&Draft::new(ContentFormat::Xml, "m", &url).sign(&key(512)));
+        }
+        let draft = bench.draft().sign(&key(512));
+        // No body is sent, and the answer hardly waits for it.
+        bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
+        drop(held);
+        eventually("there is room again", || {
+            (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(())
+        });
     });
 }
 
