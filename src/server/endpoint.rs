@@ -16,8 +16,9 @@ use crate::traces::Traces;
 use crate::trust::{Admission, Verifier};
 
 /// The time from a request's first byte to its hand-over to the journal and, if a destination has
-/// to acknowledge it, to that acknowledgement. MNS waits 5 s for the answer, so 2 s are left for
-/// the disk and for the way back.
+/// to acknowledge it, to that acknowledgement.
+///
+/// MNS waits 5 s for the answer, so 2 s are left for the disk and for the way back.
 pub const BUDGET: Duration = Duration::from_secs(3);
 
 /// The parts of a running endpoint.

@@ -29,9 +29,10 @@ const REFUSALS: [(&str, StatusCode); 8] = [
     ),
 ];
 
-/// The outcome of a request, as its record says. The record of an accepted request is written
-/// before the answer: if the 201 also depends on a destination that does not acknowledge the
-/// notification, the answer is 503 after all.
+/// The outcome of a request, as its record says.
+///
+/// The record of an accepted request is written before the answer: if the 201 also depends on a
+/// destination that does not acknowledge the notification, the answer is 503 after all.
 #[derive(
     Debug,
     Clone,
