@@ -36,7 +36,8 @@ pub struct ConditionFile {
     mode: u32,
     /// What names the destination: its kind, and its stream or address.
     destination: String,
-    /// What the file has, with the lock on it. `None` before the first save and after a failure.
+    /// The condition in the file, and the handle that keeps the file locked. `None` before the
+    /// first save and after a failed one.
     saved: Option<(Condition, Box<dyn DiskFile>)>,
 }
 
@@ -115,7 +116,7 @@ impl ConditionFile {
         let written = self.replace(text.as_bytes());
         if written.is_err() {
             self.saved = None;
-            // What is reported is the first error.
+            // Errors of the removals are ignored: the first error is reported.
             drop(self.disk.remove(&self.draft));
             drop(self.disk.remove(&self.path));
         }
@@ -126,7 +127,7 @@ impl ConditionFile {
     fn replace(&self, bytes: &[u8]) -> io::Result<Box<dyn DiskFile>> {
         let how = Open::Draft { mode: self.mode };
         let mut draft = self.disk.open(&self.draft, how)?;
-        // Before it gets its name, so that a reader never finds it unlocked.
+        // Lock the draft before it gets the name, so that a reader never finds the file unlocked.
         draft.try_lock()?;
         draft.write_at(bytes, 0)?;
         self.disk.rename(&self.draft, &self.path)?;

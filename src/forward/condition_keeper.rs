@@ -16,7 +16,7 @@ use crate::forward::condition_file::ConditionFile;
 use crate::forward::source::Source;
 use crate::forward::vitals::Vitals;
 
-/// How often it looks, and so how often a file is written at most.
+/// How often the conditions are compared with their files, which are written no more often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The conditions of all forwarders, and their files.

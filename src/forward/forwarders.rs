@@ -26,12 +26,12 @@ pub struct Forwarders {
     held: Vec<Hold>,
     /// Saves the conditions. Ends when it is dropped.
     keeper: JoinSet<()>,
-    /// Ends after the forwarders.
+    /// The thread on which the forwarders run. It ends after them.
     thread: Option<Thread>,
 }
 
 impl Forwarders {
-    /// Keeps the thread on which they run until all of them have stopped.
+    /// No forwarders yet. Keeps the thread on which they will run until all of them have stopped.
     #[must_use]
     pub fn on(thread: Thread) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Forwarders {
         });
     }
 
-    /// Saves the condition of each of them from now on, for `forward status`. May block on the
+    /// Saves the condition of each forwarder from now on, for `forward status`. May block on the
     /// disk.
     pub fn save_conditions(&mut self, source: &Source) {
         let mut keeper = ConditionKeeper::new(source, &self.vitals);

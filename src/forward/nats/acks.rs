@@ -17,7 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// The acknowledgements of one connection.
 pub(super) struct Acks {
     waiting: Arc<Waiting>,
-    /// It has the subscription, which keeps the client alive: dropped with the connection.
+    /// The task that has the subscription. It keeps the client alive, so it ends with the
+    /// connection.
     _reader: AbortOnDropHandle<()>,
 }
 
@@ -88,7 +89,7 @@ impl Waiting {
     fn expect(&self) -> Expected<'_> {
         let (waiting, answer) = oneshot::channel();
         let mut publications = self.lock();
-        // Two in 600 years, at a billion a second.
+        // Never the same twice: 2^64 numbers last 600 years, at a billion a second.
         let number = publications.last.wrapping_add(1);
         publications.last = number;
         publications.waiting.insert(number, waiting);
@@ -99,13 +100,13 @@ impl Waiting {
         }
     }
 
-    /// Takes an answer to whoever waits for it.
+    /// Hands an answer to the publication that waits for it.
     fn take(&self, answer: Message) {
         let number = answer.subject.rsplit('.').next();
         let number = number.and_then(|number| number.parse().ok());
         let waiting = number.and_then(|number: u64| self.lock().waiting.remove(&number));
         if let Some(waiting) = waiting {
-            // It was given up just now.
+            // This fails if the publication was given up just now.
             drop(waiting.send(answer));
         }
     }

@@ -116,7 +116,7 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))
     }
 
-    /// The file with the progress of a destination of forwarding.
+    /// The file with the cursor of a destination of forwarding.
     #[must_use]
     pub fn cursor(&self, name: &str) -> PathBuf {
         self.dir
