@@ -230,18 +230,32 @@ pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     if status == STATUS_CREATED {
         return field;
     }
-    // A byte that may need an escape counts as escaped.
-    let room = |byte: &u8| match byte {
-        b'"' | b'\\' => ESCAPED_BYTES,
-        b' '..=b'~' => 1,
-        _ => ESCAPED_BYTES,
-    };
-    let taken = field.iter().map(room).scan(0_usize, |sum, room| {
-        *sum = sum.saturating_add(room);
+    let taken = field.iter().scan(0_usize, |sum, byte| {
+        *sum = sum.saturating_add(escaped_room(*byte));
         Some(*sum)
     });
     let fitting = taken.take_while(|sum| *sum <= REFUSED_FIELD_BYTES).count();
     field.get(..fitting).unwrap_or(field)
+}
+
+/// Whether a field in the record of a refusal is certainly whole. A field that was cut has less
+/// room left than one escaped byte takes.
+#[must_use]
+pub fn is_refused_field_whole(field: &[u8]) -> bool {
+    let taken = field
+        .iter()
+        .fold(0_usize, |sum, byte| sum.saturating_add(escaped_room(*byte)));
+    taken.saturating_add(ESCAPED_BYTES) <= REFUSED_FIELD_BYTES
+}
+
+/// The room that a byte takes in a record, in bytes. A byte that may need an escape counts as
+/// escaped.
+fn escaped_room(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' => ESCAPED_BYTES,
+        b' '..=b'~' => 1,
+        _ => ESCAPED_BYTES,
+    }
 }
 
 /// The id that MNS gave to the request.
@@ -264,5 +278,27 @@ fn version(version: Version) -> &'static str {
         Version::HTTP_11 => "HTTP/1.1",
         // This server speaks only HTTP/1.0 and 1.1.
         _ => "HTTP/?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_was_cut_is_never_taken_for_a_whole_one() {
+        let room = REFUSED_FIELD_BYTES.saturating_sub(ESCAPED_BYTES);
+        for (byte, each) in [(b'x', 1), (b'"', 4), (b'\\', 4), (b'\xff', 4)] {
+            for plain in 0..ESCAPED_BYTES {
+                for escaped in 0..=REFUSED_FIELD_BYTES {
+                    let field = [&b"xxxx"[..plain], &vec![byte; escaped]].concat();
+                    let cut = shown(&field, 403);
+                    let taken = plain + escaped * each;
+                    assert_eq!(cut == field, taken <= REFUSED_FIELD_BYTES, "{field:?}");
+                    assert!(!is_refused_field_whole(cut) || cut == field, "{field:?}");
+                    assert_eq!(is_refused_field_whole(&field), taken <= room, "{field:?}");
+                }
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ mod traced;
 
 pub use counts::{Counts, SubscriptionCount};
 pub use endpoint::{BUDGET, Endpoint, Gate, Parts};
+pub use entry::is_refused_field_whole;
 pub use in_flight::{AWAITED_BYTES_MAX, InFlight};
 pub use left_out::look_after_each_second;
 pub use reason::Reason;

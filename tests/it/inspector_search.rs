@@ -443,6 +443,27 @@ fn a_refused_body_that_was_cut_is_judged_from_the_quarantine_or_not_at_all() {
 }
 
 #[test]
+fn a_refused_target_that_was_cut_is_named_also_if_escapes_made_it_short() {
+    for (query, left_out) in [
+        ("\\".repeat(200), json!("target")),
+        ("x".repeat(400), json!(null)),
+    ] {
+        // Without a quarantine the record is all that is left of the request.
+        let set = [("logs.quarantine_bytes", "0")];
+        let site = Site::new(&set);
+        let target = format!("/notifications?{query}");
+        site.forge(&site.draft("m").to(&target));
+        let site = site.restarted(&set);
+        let rows = site.walk("");
+        let shown = rows[0]["target"].as_str().unwrap();
+        assert_eq!(shown.len() == target.len(), left_out.is_null(), "{shown}");
+        let id = rows[0]["id"].as_str().unwrap();
+        let checks = site.api(&format!("/api/notifications/{id}/checks"));
+        assert_eq!(checks["left_out"], left_out, "{checks}");
+    }
+}
+
+#[test]
 fn a_secret_path_is_hidden_in_the_files_and_known_to_the_checks() {
     let dir = tempfile::tempdir().unwrap();
     let secret = "0123456789abcdefghijklmnopqrstuvwxyz";

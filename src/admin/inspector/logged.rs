@@ -1,11 +1,10 @@
 //! A row of the log files in the form in which the page shows a request.
 
 use crate::journal::{Outcome, Row};
+use crate::server::is_refused_field_whole;
 
 /// The prefix of the headers that MNS sends.
 const MNS_PREFIX: &str = "x-mns-";
-/// The longest target of a refusal that is certainly complete: longer ones are truncated.
-const TARGET_BYTES_WHOLE: usize = 500;
 
 /// A row of the log files that answers a request.
 pub(super) struct Logged {
@@ -110,7 +109,7 @@ impl Logged {
         }
         if self.is_refused() {
             let target = self.row.target().unwrap_or_default();
-            if target.len() > TARGET_BYTES_WHOLE {
+            if !is_refused_field_whole(target) {
                 return Some(LeftOut::Target);
             }
             // These requests were refused before their body was read.
