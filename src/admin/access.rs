@@ -12,6 +12,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::host_name;
 
+/// The authentication scheme of RFC 6750.
+const SCHEME: &[u8] = b"Bearer";
+
 /// Who may request what.
 #[derive(Clone, Default)]
 pub struct Access {
@@ -52,11 +55,18 @@ pub(super) fn shown(headers: &HeaderMap, token: Option<&str>) -> Shown {
     let Some(shown) = headers.get(AUTHORIZATION) else {
         return Shown::Nothing;
     };
-    let shown = shown.as_bytes().strip_prefix(b"Bearer ");
-    let is_right = shown
+    let is_right = bearer(shown.as_bytes())
         .zip(token)
         .is_some_and(|(shown, token)| shown.ct_eq(token.as_bytes()).into());
     if is_right { Shown::Right } else { Shown::Wrong }
+}
+
+/// The token in the value of an Authorization header. Schemes are compared without regard to case,
+/// and one or more blanks follow them (RFC 9110, 11.1 and 11.4).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    let token = rest.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(SCHEME) && token.len() < rest.len()).then_some(token)
 }
 
 impl Access {
@@ -67,5 +77,30 @@ impl Access {
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(name))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_recognised_in_any_case_and_the_token_only_in_its_own() {
+        for (value, expected) in [
+            ("Bearer s3cret", Shown::Right),
+            ("bearer s3cret", Shown::Right),
+            ("BEARER  s3cret", Shown::Right),
+            ("Bearer S3CRET", Shown::Wrong),
+            ("Bearers3cret", Shown::Wrong),
+            ("Basic s3cret", Shown::Wrong),
+            ("Bearer", Shown::Wrong),
+            ("s3cret", Shown::Wrong),
+            ("", Shown::Wrong),
+        ] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
+            assert_eq!(shown(&headers, Some("s3cret")), expected, "{value:?}");
+            assert_eq!(shown(&headers, None), Shown::Wrong, "{value:?}");
+        }
+        assert_eq!(shown(&HeaderMap::new(), Some("s3cret")), Shown::Nothing);
     }
 }
