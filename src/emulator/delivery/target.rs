@@ -45,13 +45,11 @@ impl Target {
         if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
             return Err(wrong());
         }
-        // `Uri` reports a missing path as `/`, so the slashes are counted. Two belong to the
-        // scheme.
-        let has_path = text.matches('/').count() > 2;
-        let path = uri
-            .path_and_query()
-            .filter(|_| has_path)
-            .map_or(DEFAULT_PATH, |path| path.as_str());
+        let path = match (uri.path_and_query(), uri.query()) {
+            (Some(path), _) if has_path(text) => path.as_str().to_owned(),
+            (_, Some(query)) => format!("{DEFAULT_PATH}?{query}"),
+            (_, None) => DEFAULT_PATH.to_owned(),
+        };
         Ok(Self {
             // Brackets are notation of URLs: neither the resolver nor the TLS library accepts them.
             host: authority.host().trim_matches(['[', ']']).to_owned(),
@@ -59,7 +57,7 @@ impl Target {
                 .port_u16()
                 .unwrap_or(if secure { 443 } else { 80 }),
             secure,
-            path: path.to_owned(),
+            path,
             authority: authority.to_string(),
         })
     }
@@ -83,6 +81,15 @@ impl Target {
     }
 }
 
+/// Whether an address has a path. `Uri` reports a missing path as `/`.
+fn has_path(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_scheme, rest)| rest);
+    // The authority ends at the first of these (RFC 3986, 3.2). A query may contain slashes too.
+    rest.find(['/', '?', '#'])
+        .and_then(|end| rest.get(end..))
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
@@ -101,6 +108,10 @@ mod tests {
             // A final slash is a path, although `Uri` cannot distinguish it from a missing one.
             ("http://a.example/", "/"),
             ("http://a.example/api/test?x=1", "/api/test?x=1"),
+            ("http://a.example?x=1", "/notifications?x=1"),
+            ("http://a.example:8080?x=/a/b", "/notifications?x=/a/b"),
+            ("http://a.example/?x=1", "/?x=1"),
+            ("http://a.example#a/b", "/notifications"),
             ("https://[::1]:8443/x", "/x"),
         ] {
             assert_eq!(Target::parse(text).unwrap().path(), path, "{text}");
