@@ -10,11 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::Request;
+use http::{HeaderMap, HeaderValue, Request};
 use sha1::Sha1;
 
 use crate::mns::signature_v4::{self, ALGORITHM, Scope};
-use crate::mns::{Form, string_to_sign};
+use crate::mns::{Form, header, string_to_sign};
 
 /// The word before the access key's id in version 2.
 const SCHEME: &str = "MNS ";
@@ -124,6 +124,18 @@ impl fmt::Debug for AccessKey {
 }
 
 impl Authorization {
+    /// The header with the date that the signature covers. Version 2 signs `x-mns-date` instead of
+    /// `Date` if a request has both, so anyone can change the `Date` of such a request.
+    #[must_use]
+    pub fn signed_date<'r>(&self, headers: &'r HeaderMap) -> Option<&'r HeaderValue> {
+        match self.scope {
+            Some(_) => signature_v4::date(headers),
+            None => headers
+                .get(header::MNS_DATE)
+                .or_else(|| headers.get(header::DATE)),
+        }
+    }
+
     /// Reads a header value; `None` if it is neither `MNS id:signature` nor
     /// `MNS4-HMAC-SHA256 Credential=id/day/region/mns/aliyun_v4_request,Signature=hex`.
     #[must_use]

@@ -22,7 +22,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderName, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::Sha256;
 
@@ -109,13 +109,15 @@ pub(super) fn mac(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// The time that a request states: `Date`, or else `x-mns-date`.
+/// The header that states the time of a request: `Date`, or else `x-mns-date`.
+pub(super) fn date(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let date = headers.get(header::DATE);
+    date.or_else(|| headers.get(header::MNS_DATE))
+}
+
+/// The time that a request states.
 pub(super) fn signed_at(request: &Request<Bytes>) -> Option<SystemTime> {
-    // The same order as in the check of the date, so that both use the same header.
-    let value = request
-        .headers()
-        .get(header::DATE)
-        .or_else(|| request.headers().get(header::MNS_DATE))?;
+    let value = date(request.headers())?;
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 

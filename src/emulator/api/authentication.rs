@@ -35,10 +35,12 @@ pub(super) fn authenticate(
     let authorization = text(header::AUTHORIZATION).ok_or(Refusal::MissingAuthorizationHeader)?;
     let authorization =
         Authorization::parse(authorization).ok_or(Refusal::InvalidAuthorizationHeader)?;
-    let date = text(header::DATE)
-        .or_else(|| text(header::MNS_DATE))
+    // Only a signed date limits how long a captured request can be sent again.
+    let date = authorization
+        .signed_date(request.headers())
         .ok_or(Refusal::MissingDateHeader)?;
-    let date = std::str::from_utf8(date)
+    let date = date
+        .to_str()
         .ok()
         .and_then(|date| httpdate::parse_http_date(date).ok());
     let date = date.ok_or(Refusal::InvalidDateHeader)?;
@@ -183,6 +185,29 @@ mod tests {
             request.headers_mut().insert("authorization", signed);
         };
         assert_eq!(checked(foreign), Err(Refusal::SignatureDoesNotMatch));
+    }
+
+    #[test]
+    fn the_age_of_a_request_is_that_of_its_signed_date() {
+        let both = |signed: u64, other: u64| {
+            move |request: &mut Request<Bytes>| {
+                set("x-mns-date", &date(signed))(request);
+                set("date", &date(other))(request);
+            }
+        };
+        assert_eq!(checked(both(NOW, NOW - 901)), Ok(()));
+        assert_eq!(checked(both(NOW - 901, NOW)), Err(Refusal::TimeExpired));
+        // Version 4 signs the time in Date, and x-mns-date as one of the headers.
+        let ours_v4 = |date_at: u64, mns_date_at: u64| {
+            checked(|request| {
+                set("host", OURS)(request);
+                both(mns_date_at, date_at)(request);
+                let signed = key("emulator").authorize_v4(request, "cn-hangzhou", at(date_at));
+                set("authorization", &signed.to_string())(request);
+            })
+        };
+        assert_eq!(ours_v4(NOW, NOW - 901), Ok(()));
+        assert_eq!(ours_v4(NOW - 901, NOW), Err(Refusal::TimeExpired));
     }
 
     /// The result for a valid request that `change` modifies, signed with version 4 for `region` at
