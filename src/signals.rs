@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Signals within this time after the first count as the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
@@ -57,6 +57,16 @@ impl Signals {
         }
     }
 
+    /// Waits for the second request to stop, which ends the process at once. `has_first` is whether
+    /// the first has arrived: a stop may also begin because the journal has failed.
+    pub(crate) async fn second(&mut self, has_first: bool) -> &'static str {
+        if !has_first {
+            let signal = self.stop().await;
+            info!(signal, "Already stopping: finishing the requests in flight");
+        }
+        self.again().await
+    }
+
     /// Waits for another request to stop after the first. Some supervisors signal a stop twice in a
     /// row, to the process and to its group, and mean only one.
     pub(crate) async fn again(&mut self) -> &'static str {
@@ -73,6 +83,37 @@ impl Signals {
             match self.asked().await {
                 Asked::Stop(signal) => return signal,
                 Asked::Reload => warn!("Ignored SIGHUP: no configuration is reloaded now"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    fn terminate() {
+        kill_process(getpid(), Signal::TERM).unwrap();
+    }
+
+    // One test, because signals go to the whole process.
+    #[tokio::test]
+    async fn the_second_signal_is_counted_from_the_first_also_if_the_stop_began_without_one() {
+        let mut signals = Signals::install().unwrap();
+        for has_first in [true, false] {
+            let mut second = pin!(signals.second(has_first));
+            let mut arrives = async || timeout_at(Instant::now() + ONE_STOP * 2, &mut second).await;
+            // Long enough that no signal belongs to the one before it.
+            assert!(arrives().await.is_err(), "no signal was sent yet");
+            terminate();
+            assert_eq!(arrives().await.is_ok(), has_first, "{has_first}");
+            if !has_first {
+                terminate();
+                assert_eq!(arrives().await, Ok("SIGTERM"));
             }
         }
     }

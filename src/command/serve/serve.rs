@@ -197,7 +197,7 @@ impl Serve {
         let closing = drain(&running.started, &endpoint, (serving, chores), &stop);
         let closed = tokio::select! {
             closed = closing => closed,
-            signal = signals.again() => bail!("stopped immediately by a second {signal}"),
+            signal = signals.second(!failed) => bail!("stopped immediately by a second {signal}"),
         };
         // After the journal: what it has committed last may still be sent.
         running.forwarders.stop().await;
