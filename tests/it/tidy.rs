@@ -456,6 +456,28 @@ fn the_image_runs_without_root_and_from_pinned_images() {
     }
 }
 
+/// Docker kills a health check at its timeout, and `health` could then not print why. It makes up
+/// to two requests: the second with TLS.
+#[test]
+fn the_health_check_of_the_image_has_time_to_print_why() {
+    let number = |file: &str, before: &str, after: &str| -> u64 {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let (_, rest) = text.split_once(before).unwrap();
+        rest.split_once(after).unwrap().0.parse().unwrap()
+    };
+    let docker = number(
+        "Dockerfile",
+        "\nHEALTHCHECK --interval=10s --timeout=",
+        "s ",
+    );
+    let request = number(
+        "src/command/health.rs",
+        "const TIMEOUT: Duration = Duration::from_secs(",
+        ")",
+    );
+    assert!(docker > 2 * request, "{docker} s, {request} s");
+}
+
 /// The image is built without `benches/`. Cargo looks for a target's file before it builds anything
 /// else, unless the manifest says where it is.
 #[test]
