@@ -160,13 +160,13 @@ reasons! {
         Invalid(InvalidNotification::ElementDoubled(_)) => signed(Invalid);
     JournalFull, Passing,
         "pushes arrive faster than the disk writes: MNS retries them",
-        Journal(JournalError::Full) => signed(Unavailable).for_want_of_room();
+        Journal(JournalError::Full) => signed_if_whole(Unavailable).for_want_of_room();
     JournalRefused, Passing,
         "the disk is full or failing: make room in logs.dir; MNS retries the push",
         Journal(JournalError::Refused) => signed(Unavailable).for_want_of_room();
     JournalFailed, Passing,
         "the disk failed a sync: see the diagnostic log, then restart",
-        Journal(JournalError::Failed) => signed(Unavailable).for_want_of_room();
+        Journal(JournalError::Failed) => signed_if_whole(Unavailable).for_want_of_room();
     ForwardBacklogFull, Passing,
         "a destination has been unreachable for long: see the diagnostic log; MNS retries the push",
         NotForwarded(NotForwarded::BacklogFull)

@@ -353,6 +353,8 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
             .iter()
             .all(|record| attribute(record, "Reason").unwrap() == b"journal_full")
     );
+    // Each was refused before its body was read, so no signature was checked.
+    assert!(!endpoint_log.contains("StringToSign"), "{endpoint_log}");
     assert_eq!(access_log.matches("\"503\" ").count(), 9);
     assert_eq!(access_log.matches("\"journal_full\"").count(), 9);
 }
