@@ -1,7 +1,8 @@
 //! The commit log on a disk that loses data and fails: what a start replays, and when a frame may
 //! be overwritten.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mns_endpoint::journal::{Entry, Journal, JournalError, Log, Recovered, Settings, SyncMode};
@@ -389,6 +390,82 @@ async fn a_commit_log_that_was_cut_is_noticed_before_the_next_receipt() {
     let storage = after_power_cut(&storage);
     let (_journal, _) = start(&storage);
     assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
+}
+
+/// The errors that this process logs, line by line.
+static ERRORS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Errors;
+
+impl io::Write for Errors {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        ERRORS.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits for the error about a failed sync with this cause.
+fn error_of(cause: &str) -> String {
+    eventually("the error is logged", || {
+        let errors = String::from_utf8(ERRORS.lock().unwrap().clone()).unwrap();
+        let line = errors.lines().find(|line| line.contains(cause));
+        line.map(str::to_owned)
+    })
+}
+
+#[tokio::test]
+async fn a_failed_sync_says_whether_the_next_start_completes_the_logs() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::ERROR)
+        .with_ansi(false)
+        .with_writer(|| Errors)
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let fail = |storage: &FaultyDisk, sync_error| {
+        storage.with(|disk| {
+            disk.fail_sync_of_logs = true;
+            disk.sync_error = sync_error;
+        });
+    };
+    // The logs are synced before a moved one is followed.
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    fail(&storage, " while the commit log is there");
+    storage.with(|disk| disk.rename("access_log", "access_log.moved"));
+    journal.append(entry("b")).await.unwrap_err();
+    let error = error_of("while the commit log is there");
+    assert!(
+        error.contains("completes the logs from the commit log"),
+        "{error}"
+    );
+    // They are synced before a removed commit log is replaced.
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    fail(&storage, " after somebody removed the commit log");
+    storage.with(|disk| disk.delete(NAME));
+    journal.append(entry("b")).await.unwrap_err();
+    let error = error_of("after somebody removed the commit log");
+    assert!(error.contains("no commit log"), "{error}");
+    // They are synced before a new commit log is used.
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
+    storage.with(|disk| disk.free = Some(0));
+    let settings = Settings {
+        sync: SyncMode::Interval(Duration::from_secs(3600)),
+        ..settings()
+    };
+    let (journal, _) = Journal::start_by(clock.clone(), storage.open(), settings, None).unwrap();
+    journal.append(entry("a")).await.unwrap();
+    fail(&storage, " before the first commit log");
+    storage.with(|disk| disk.free = None);
+    clock
+        .turn_until(|| journal.check_room().is_err(), || false)
+        .await;
+    let error = error_of("before the first commit log");
+    assert!(error.contains("no commit log"), "{error}");
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 //!
 //! A frame is the copy of a batch in the commit log, which has two halves that are used in turn.
 
+use std::io;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{error, warn};
 
-use crate::journal::commit::commit_log::{CommitLog, broken};
+use crate::journal::commit::commit_log::{CommitLog, is_in_place};
 use crate::journal::commit::segment::Segment;
 use crate::journal::logs::{Fault, Logs};
 
@@ -36,9 +37,26 @@ impl CommitLog {
     }
 
     pub(super) fn cover_now(&mut self, logs: &mut Logs) -> Result<(), Fault> {
-        let synced = logs.sync(self.mark()).map_err(broken)?;
+        let synced = logs
+            .sync(self.mark())
+            .map_err(|cause| self.broken(cause, logs))?;
         self.cover(&synced);
         Ok(())
+    }
+
+    /// The fault after a failed sync of a log. Nothing is truncated: what was acknowledged is in
+    /// the frames, from which a start restores it, or in the logs, as durably as `logs.sync`
+    /// requires.
+    pub(super) fn broken(&self, cause: io::Error, logs: &Logs) -> Fault {
+        let segment = self.segment.as_ref();
+        if segment.is_some_and(|segment| is_in_place(segment, logs)) {
+            error!(%cause, "A log cannot be synced: nothing more is written until the next start, \
+                which completes the logs from the commit log");
+        } else {
+            error!(%cause, "A log cannot be synced, and there is no commit log in use: nothing \
+                more is written until the next start, which uses the logs as the disk has them");
+        }
+        Fault::Broken(cause)
     }
 
     /// Asks the checkpoint thread to sync both logs.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use strum::IntoEnumIterator as _;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::journal::commit::checkpointer::{Checkpointer, Done};
 use crate::journal::commit::frame;
@@ -109,7 +109,8 @@ impl CommitLog {
     fn take(&mut self, done: Done, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         match done {
             Done::Synced(took, synced) => {
-                self.cover(&synced.map_err(broken)?);
+                let synced = synced.map_err(|cause| self.broken(cause, logs))?;
+                self.cover(&synced);
                 logs.meters().commit_log.checkpoint_time.observe(took);
             }
             Done::Made(Ok(())) => self.adopt(logs, now)?,
@@ -129,7 +130,7 @@ impl CommitLog {
             self.retry_later(now);
             return Ok(());
         }
-        logs.sync(0).map_err(broken)?;
+        logs.sync(0).map_err(|cause| self.broken(cause, logs))?;
         let file = logs.files().open_commit_log();
         match file.and_then(|file| Segment::begin(file, &Found::default())) {
             Ok(segment) => {
@@ -183,11 +184,7 @@ impl CommitLog {
         let Some(segment) = &self.segment else {
             return Ok(());
         };
-        let is_there = match logs.files().commit_log_identity() {
-            Ok(there) => there == segment.id(),
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-        };
-        if is_there && !segment.is_cut() {
+        if is_in_place(segment, logs) {
             return Ok(());
         }
         warn!(
@@ -290,10 +287,11 @@ impl CommitLog {
     }
 }
 
-/// The fault after a failed sync of a log. Nothing is truncated: what was acknowledged is in the
-/// frames, from which a start restores it, or in the logs, as durably as `logs.sync` requires.
-pub(super) fn broken(cause: io::Error) -> Fault {
-    error!(%cause, "A log cannot be synced: nothing more is written until the next start, which \
-        completes the logs from the commit log");
-    Fault::Broken(cause)
+/// Whether a start will find the file of a segment: nobody has removed or truncated it.
+pub(super) fn is_in_place(segment: &Segment, logs: &Logs) -> bool {
+    let is_named = match logs.files().commit_log_identity() {
+        Ok(there) => there == segment.id(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    is_named && !segment.is_cut()
 }

@@ -156,6 +156,8 @@ pub struct Disk {
     pub fail_sync: bool,
     /// Syncs of logs fail, syncs of other files succeed.
     pub fail_sync_of_logs: bool,
+    /// The error of a failed sync also says this.
+    pub sync_error: &'static str,
     /// The next query of a length fails.
     pub fail_len: bool,
     pub fail_truncate: bool,
@@ -803,7 +805,7 @@ impl DiskFile for Handle {
             if let What::File(file) = self.what {
                 disk.files[file].forget();
             }
-            return Err(io::Error::other("sync failed"));
+            return Err(io::Error::other(format!("sync failed{}", disk.sync_error)));
         }
         match self.what {
             What::File(file) => disk.files[file].sync(),
