@@ -36,9 +36,9 @@ pub struct CacheCounts {
     pub held: usize,
     /// Addresses that were requested and have none.
     pub missing: usize,
-    /// Fetches that were begun.
+    /// Fetches that were needed and within the budget, including those that got no permit.
     pub fetches: u64,
-    /// Fetches of signing certificates that failed.
+    /// Those of them that brought no certificate.
     pub failures: u64,
     /// Pushes that were verified with a key other than the expected one.
     pub key_changes: u64,

@@ -22,7 +22,8 @@ pub(super) struct Fetcher {
     timeout: Duration,
     pub(super) permits: FetchPermits,
     failures: FailureLog,
-    begun: AtomicU64,
+    /// Includes fetches that get no permit in time: they are among the failed ones too.
+    needed: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -33,7 +34,7 @@ impl Fetcher {
             timeout,
             permits: FetchPermits::new(),
             failures: FailureLog::default(),
-            begun: AtomicU64::new(0),
+            needed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
     }
@@ -45,7 +46,7 @@ impl Fetcher {
         permits: &Semaphore,
         asker: Asker,
     ) -> FetchResult {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.needed.fetch_add(1, Ordering::Relaxed);
         let bytes = self.bytes(url, permits).await;
         match bytes.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
             Ok(certificate) => {
@@ -72,8 +73,8 @@ impl Fetcher {
 
     /// The number of fetches, and the number of those that brought no certificate.
     pub(super) fn counts(&self) -> (u64, u64) {
-        let [begun, failed] = [&self.begun, &self.failed].map(|it| it.load(Ordering::Relaxed));
-        (begun, failed)
+        let [needed, failed] = [&self.needed, &self.failed].map(|it| it.load(Ordering::Relaxed));
+        (needed, failed)
     }
 
     async fn bytes(

@@ -253,6 +253,12 @@ async fn a_renewal_without_a_permit_does_not_count() {
         bench.cache.renew(&url("x"), &held, PEER).await.err(),
         Some(FetchError::TooMany)
     );
+    // The metrics count it as a fetch that failed.
+    let fetches = || {
+        let counts = bench.cache.counts();
+        (counts.fetches, counts.failures)
+    };
+    assert_eq!((fetches(), bench.calls()), ((2, 1), 1));
     drop(all);
     assert!(
         bench
