@@ -158,14 +158,15 @@ impl Files {
     /// Deletes the oldest unsigned captures, at most [`GIVEN_BACK_MAX`] of them: space is scarce,
     /// and pushes need it. Returns the number of bytes freed.
     pub(super) fn give_back(&mut self) -> io::Result<u64> {
-        let before = self.bytes();
+        let mut freed: u64 = 0;
         for _ in 0..GIVEN_BACK_MAX {
-            if !self.remove_oldest(Provenance::Unsigned)? {
+            let Some(bytes) = self.remove_oldest(Provenance::Unsigned)? else {
                 break;
-            }
-            self.given_back = self.given_back.saturating_add(1);
+            };
+            self.given_back = self.given_back.saturating_add(u64::from(bytes > 0));
+            freed = freed.saturating_add(bytes);
         }
-        Ok(before.saturating_sub(self.bytes()))
+        Ok(freed)
     }
 
     fn make_room(&mut self, provenance: Provenance, room: u64) -> io::Result<()> {
@@ -179,26 +180,28 @@ impl Files {
                 provenance.other()
             };
             // Not reached while one capture fits into a half, but it bounds the loop.
-            if !self.remove_oldest(victim)? {
+            let Some(freed) = self.remove_oldest(victim)? else {
                 break;
-            }
+            };
             let half = self.kept(victim);
-            half.pushed_out = half.pushed_out.saturating_add(1);
+            half.pushed_out = half.pushed_out.saturating_add(u64::from(freed > 0));
         }
         Ok(())
     }
 
-    /// Deletes the oldest file of one half. `false` if it has none.
-    fn remove_oldest(&mut self, provenance: Provenance) -> io::Result<bool> {
-        let Some((number, _)) = self.kept(provenance).files.front().copied() else {
-            return Ok(false);
+    /// Deletes the oldest file of one half. Returns the number of bytes freed, which is 0 if
+    /// somebody else has deleted the file already, or `None` if there is no file.
+    fn remove_oldest(&mut self, provenance: Provenance) -> io::Result<Option<u64>> {
+        let Some((number, bytes)) = self.kept(provenance).files.front().copied() else {
+            return Ok(None);
         };
-        match fs::remove_file(path(&self.dir, number, provenance)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            // Somebody may have removed it already.
-            Ok(()) | Err(_) => self.kept(provenance).remove_oldest(),
-        }
-        Ok(true)
+        let freed = match fs::remove_file(path(&self.dir, number, provenance)) {
+            Ok(()) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        self.kept(provenance).remove_oldest();
+        Ok(Some(freed))
     }
 
     fn half(&self) -> u64 {
@@ -379,9 +382,10 @@ mod tests {
         kept.add_next(Provenance::Signed, BLOCK).unwrap();
         (0..count).for_each(|_| kept.add_next(Provenance::Unsigned, b"small").unwrap());
         kept.add_next(Provenance::Signed, BLOCK).unwrap();
-        // Somebody else may delete a file at any time.
+        // Somebody else may delete a file at any time. Its space was counted until now, but nothing
+        // is freed.
         fs::remove_file(&list(&dir.path().join("q")).unwrap()[1]).unwrap();
-        assert_eq!(kept.give_back().unwrap(), (count - 2) * BLOCK_BYTES);
+        assert_eq!(kept.give_back().unwrap(), (count - 3) * BLOCK_BYTES);
         let left: Vec<String> = names(dir.path());
         assert_eq!(
             (left.len(), kept.len(), kept.bytes()),
@@ -400,8 +404,21 @@ mod tests {
                 .iter()
                 .all(|name| name.contains("genuine"))
         );
-        // Includes the file that was gone already: its space was counted until then.
-        assert_eq!((kept.given_back(), pushed_out(&kept)), (count, [0, 0]));
+        assert_eq!((kept.given_back(), pushed_out(&kept)), (count - 1, [0, 0]));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_deleted_makes_room_but_was_not_pushed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = files(dir.path(), 2);
+        kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
+        kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
+        fs::remove_file(&list(&dir.path().join("q")).unwrap()[0]).unwrap();
+        kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
+        assert_eq!((kept.len(), pushed_out(&kept)), (2, [0, 0]));
+        kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
+        assert_eq!((kept.len(), pushed_out(&kept)), (2, [0, 1]));
+        assert_eq!(names(dir.path()), ["3.unproved.http", "4.unproved.http"]);
     }
 
     #[test]
