@@ -29,6 +29,7 @@ mod report;
 mod roots;
 mod span;
 mod tls_error;
+mod waiting;
 
 pub mod journal;
 pub mod net;

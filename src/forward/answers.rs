@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::forward::Delivered;
 use crate::journal::NotificationKey;
 use crate::meter::DurationHistogram;
+use crate::waiting::{self, Answered, answer_all};
 
 /// Proof that no destination withholds the 201: the one that the push waits for has acknowledged
 /// the notification, or the push waits for no destination.
@@ -67,20 +67,21 @@ pub struct Answers {
     waits: DurationHistogram,
 }
 
-type Sender = oneshot::Sender<Result<Forwarded, NotForwarded>>;
+type Answer = Result<Forwarded, NotForwarded>;
+type Sender = waiting::Waiting<Answer>;
 
 /// A waiting push. Dropping it removes it from [`Answers`].
 #[derive(Debug)]
 pub struct Waiting<'a> {
     answers: &'a Answers,
     key: NotificationKey,
-    answer: oneshot::Receiver<Result<Forwarded, NotForwarded>>,
+    answer: Answered<Answer>,
 }
 
 impl Answers {
     /// Registers a push. The next outcome of its notification answers it.
     pub fn expect(&self, key: NotificationKey) -> Waiting<'_> {
-        let (waiting, answer) = oneshot::channel();
+        let (waiting, answer) = Sender::new();
         self.lock().entry(key.clone()).or_default().push(waiting);
         Waiting {
             answers: self,
@@ -89,14 +90,19 @@ impl Answers {
         }
     }
 
-    /// A destination has acknowledged a notification.
-    pub(in crate::forward) fn delivered(&self, key: &NotificationKey, _proof: Delivered) {
-        self.answer(key, || Ok(Forwarded { _by_a_wait: () }));
+    /// A destination has acknowledged notifications.
+    pub(in crate::forward) fn delivered<'k>(
+        &self,
+        keys: impl Iterator<Item = (&'k NotificationKey, Delivered)>,
+    ) {
+        self.answer(keys.map(|(key, _proof)| key), || {
+            Ok(Forwarded { _by_a_wait: () })
+        });
     }
 
     /// A notification is in the file of dead letters.
     pub(in crate::forward) fn dead_lettered(&self, key: &NotificationKey) {
-        self.answer(key, || Err(NotForwarded::DeadLetter));
+        self.answer([key].into_iter(), || Err(NotForwarded::DeadLetter));
     }
 
     /// How long pushes waited between the commit of their entry and the acknowledgement. Those that
@@ -112,14 +118,22 @@ impl Answers {
         self.lock().values().map(Vec::len).sum()
     }
 
-    fn answer(&self, key: &NotificationKey, answer: impl Fn() -> Result<Forwarded, NotForwarded>) {
-        // The lock is released here, because each send below wakes a task.
-        let waiting = self.lock().remove(key);
-        for waiting in waiting.into_iter().flatten() {
-            // A push that has given up has dropped its receiver. The answer is a closure because a
-            // proof cannot be cloned.
-            drop(waiting.send(answer()));
-        }
+    fn answer<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k NotificationKey>,
+        answer: impl Fn() -> Answer,
+    ) {
+        let mut all = self.lock();
+        let waiting: Vec<Vec<Sender>> = keys.filter_map(|key| all.remove(key)).collect();
+        // The lock is released here, because what follows wakes threads that take it.
+        drop(all);
+        // The answer is a closure because a proof cannot be cloned.
+        answer_all(
+            waiting
+                .into_iter()
+                .flatten()
+                .map(|waiting| (waiting, answer())),
+        );
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<NotificationKey, Vec<Sender>>> {
@@ -134,10 +148,10 @@ impl Waiting<'_> {
     /// [`NotForwarded`]
     pub async fn forwarded(mut self, deadline: Instant) -> Result<Forwarded, NotForwarded> {
         let begun = Instant::now();
-        match timeout_at(deadline, &mut self.answer).await {
-            Ok(Ok(answer)) => answer.inspect(|_| self.answers.waits.observe(begun.elapsed())),
+        match timeout_at(deadline, self.answer.answer()).await {
+            Ok(Some(answer)) => answer.inspect(|_| self.answers.waits.observe(begun.elapsed())),
             // A sender that is dropped without an answer proves nothing, just as a timeout.
-            Ok(Err(_)) | Err(_) => Err(NotForwarded::Late),
+            Ok(None) | Err(_) => Err(NotForwarded::Late),
         }
     }
 }
@@ -181,10 +195,11 @@ mod tests {
         let other = answers.expect(key("2"));
         let dead = answers.expect(key("3"));
         assert_eq!(answers.waiting(), 4);
-        answers.delivered(&key("1"), Delivered::stored());
+        answers.delivered([(&key("1"), Delivered::stored())].into_iter());
         answers.dead_lettered(&key("3"));
-        one.forwarded(soon()).await.unwrap();
-        same.forwarded(soon()).await.unwrap();
+        // At the same time, as tasks do: one of them hands the other its answer.
+        let (one, same) = tokio::join!(one.forwarded(soon()), same.forwarded(soon()));
+        one.and(same).unwrap();
         let refused = dead.forwarded(soon()).await.unwrap_err();
         assert_eq!(refused, NotForwarded::DeadLetter);
         assert_eq!(
@@ -204,7 +219,7 @@ mod tests {
         drop(leaves);
         assert_eq!(answers.waiting(), 1);
         // Answered before it waits.
-        answers.delivered(&key("1"), Delivered::duplicate());
+        answers.delivered([(&key("1"), Delivered::duplicate())].into_iter());
         stays.forwarded(soon()).await.unwrap();
         assert_eq!(answers.waiting(), 0);
     }

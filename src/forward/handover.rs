@@ -155,7 +155,7 @@ mod tests {
         let late = handover.expect(PUSH).forwarded(soon).await.unwrap_err();
         assert_eq!((late, begun.elapsed().as_secs()), (NotForwarded::Late, 1));
         let expected = handover.expect(PUSH);
-        answers.delivered(&NotificationKey::of(PUSH), Delivered::stored());
+        answers.delivered([(&NotificationKey::of(PUSH), Delivered::stored())].into_iter());
         expected.forwarded(later()).await.unwrap();
 
         handover.check().unwrap();

@@ -4,7 +4,7 @@ use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
 use crate::journal::record::write_duplicate;
 use crate::journal::storage::Committed;
-use crate::journal::waiting::{self, answer_all};
+use crate::waiting::{self, answer_all};
 
 /// A command of the handle to the writer.
 pub(super) enum Command {

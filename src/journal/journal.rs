@@ -151,7 +151,7 @@ impl Journal {
     pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
         // Check again: the disk may have stalled or failed while the body was read and verified.
         self.check_room()?;
-        let (waiting, receipt) = Waiting::new();
+        let (waiting, mut receipt) = Waiting::new();
         self.send(entry, Some(waiting))?;
         // The writer answers every command that it takes, unless it panicked.
         receipt.answer().await.unwrap_or(Err(JournalError::Failed))

@@ -24,7 +24,6 @@ mod settings;
 mod shared;
 mod storage;
 mod tee;
-mod waiting;
 mod writer;
 
 pub use batch::Receipt;

@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 8] = [
         "roots",
         "span",
         "tls_error",
+        "waiting",
     ],
     &["trust", "journal", "quarantine", "net", "traces"],
     &["forward"],

@@ -27,7 +27,7 @@ use crate::forward::run::waiting::Backlog;
 use crate::forward::source::Source;
 use crate::forward::watermark::Watermark;
 use crate::forward::window::{Limits, Window};
-use crate::forward::{Settings, Sink};
+use crate::forward::{Delivered, Outgoing, Settings, Sink};
 use crate::journal::{Hold, Position, Saved};
 
 /// How long a stop waits for what is being sent. What is not acknowledged by then is sent again by
@@ -76,6 +76,8 @@ pub(in crate::forward) struct Run<S> {
     /// What is being sent. Not a task for each: a task wakes a thread, and a burst of commits or
     /// of answers would be sent and taken in many small pieces.
     pub(super) sends: FuturesUnordered<BoxFuture<'static, Step>>,
+    /// What was acknowledged since the waiting pushes were answered last.
+    pub(super) acknowledged: Vec<(Arc<Outgoing>, Delivered)>,
     pub(super) jobs: JoinSet<Done>,
     pub(super) is_over: bool,
     /// When a failure was logged last.
@@ -181,6 +183,7 @@ impl<S: Sink> Run<S> {
             },
             saving_since: None,
             sends: FuturesUnordered::new(),
+            acknowledged: Vec::new(),
             jobs: JoinSet::new(),
             is_over: false,
             reported: None,
@@ -209,6 +212,7 @@ impl<S: Sink> Run<S> {
             while let Some(done) = self.next_done().now_or_never().flatten() {
                 self.take(done);
             }
+            self.answer();
             self.publish();
         }
         self.close().await;
@@ -269,6 +273,7 @@ impl<S: Sink> Run<S> {
                     break;
                 };
                 self.take(done);
+                self.answer();
             }
         };
         drop(timeout(ANSWERS_TIMEOUT, answered).await);

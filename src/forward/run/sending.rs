@@ -83,10 +83,8 @@ impl<S: Sink> Run<S> {
             info!(destination, "Notifications are delivered again");
         }
         let (outgoing, refused) = self.window.delivered(ticket);
-        if let (Some(answers), Some(outgoing)) = (&self.answers, outgoing) {
-            // Before the cursor moves: a push waits for its own notification only, not for earlier
-            // rows.
-            answers.delivered(&outgoing.key, delivered);
+        if self.answers.is_some() {
+            self.acknowledged.extend(outgoing.map(|it| (it, delivered)));
         }
         self.settle(ticket, Settled::Delivered(delivered));
         for ticket in refused {
@@ -207,6 +205,20 @@ impl<S: Sink> Run<S> {
     fn settle(&mut self, ticket: Ticket, settled: Settled) {
         let passed = self.watermark.settle(ticket, settled);
         self.pass(passed);
+    }
+
+    /// Answers the pushes that wait for what was acknowledged: all of a burst at once, because that
+    /// wakes each of their threads once.
+    pub(super) fn answer(&mut self) {
+        if let Some(answers) = self
+            .answers
+            .as_ref()
+            .filter(|_| !self.acknowledged.is_empty())
+        {
+            let acknowledged = self.acknowledged.iter();
+            answers.delivered(acknowledged.map(|(outgoing, proof)| (&outgoing.key, *proof)));
+            self.acknowledged.clear();
+        }
     }
 
     /// Publishes what requests and metrics read.

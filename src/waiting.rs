@@ -1,14 +1,16 @@
-//! Waiting for an answer of the writer, which wakes each waiting thread with one system call.
+//! Waiting for an answer from another thread, which wakes each waiting thread with one system call.
 //!
 //! Waking a task on another thread takes a system call; waking one on the same thread takes none.
-//! So the writer wakes one task on each thread and hands it the answers for the others.
+//! So whoever has several answers wakes one task on each thread, and hands it the answers for the
+//! others.
 
 use std::thread::{self, ThreadId};
 
 use tokio::sync::oneshot;
 
-/// The sending end, used by the writer.
-pub(super) struct Waiting<A> {
+/// The sending end.
+#[derive(Debug)]
+pub(crate) struct Waiting<A> {
     sender: oneshot::Sender<Handed<A>>,
     /// The thread on which the task waits. If the task has moved to another thread since, it is
     /// still woken.
@@ -16,38 +18,52 @@ pub(super) struct Waiting<A> {
 }
 
 /// The receiving end, used by a task.
-pub(super) struct Answered<A> {
+#[derive(Debug)]
+pub(crate) struct Answered<A> {
     receiver: oneshot::Receiver<Handed<A>>,
 }
 
 /// An answer, and the answers for other tasks on the same thread.
+#[derive(Debug)]
 struct Handed<A> {
     answer: A,
     _others: Others<A>,
 }
 
-/// Answers that are sent when this value is dropped: by the task that was woken, or by the writer
-/// if that task is gone.
+/// Answers that are sent when this value is dropped: by the task that was woken, or by whoever
+/// answers if that task is gone.
+#[derive(Debug)]
 struct Others<A>(Vec<(oneshot::Sender<Handed<A>>, A)>);
 
 impl<A> Waiting<A> {
     /// Makes both ends. The caller's thread counts as the one that waits.
-    pub(super) fn new() -> (Self, Answered<A>) {
+    pub(crate) fn new() -> (Self, Answered<A>) {
         let (sender, receiver) = oneshot::channel();
         let thread = thread::current().id();
         (Self { sender, thread }, Answered { receiver })
     }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
 }
 
 impl<A> Answered<A> {
-    /// Waits for the answer. `None` if the writer dropped its end.
-    pub(super) async fn answer(self) -> Option<A> {
-        self.receiver.await.ok().map(|handed| handed.answer)
+    /// Waits for the answer. `None` if the other end was dropped. May be dropped and called again
+    /// until it has returned.
+    pub(crate) async fn answer(&mut self) -> Option<A> {
+        (&mut self.receiver).await.ok().map(|handed| handed.answer)
+    }
+
+    /// Stops waiting: the other end is closed.
+    pub(crate) fn close(&mut self) {
+        self.receiver.close();
     }
 }
 
 /// Sends all answers, and wakes one task on each thread.
-pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
+pub(crate) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
     let mut threads: Vec<(ThreadId, Others<A>)> = Vec::new();
     for (Waiting { sender, thread }, answer) in answers {
         // One entry for each thread that serves connections, so a search through all is short.
@@ -102,9 +118,9 @@ mod tests {
             // The task that was woken takes its answer first: this releases the answers for the
             // others.
             let mut answered = answer(5, gone);
-            let woken = answered.pop().unwrap();
+            let mut woken = answered.pop().unwrap();
             let last = woken.answer().await.unwrap();
-            for other in answered {
+            for mut other in answered {
                 given.push(other.answer().await.unwrap());
             }
             given.push(last);
@@ -117,7 +133,7 @@ mod tests {
     async fn one_that_leaves_after_it_was_woken_hands_the_other_answers_on() {
         let mut answered = answer(3, &[]);
         drop(answered.pop());
-        for (number, other) in answered.into_iter().enumerate() {
+        for (number, mut other) in answered.into_iter().enumerate() {
             assert_eq!(other.answer().await, Some(number));
         }
     }
@@ -129,13 +145,14 @@ mod tests {
         answer_all([(there.0, 1), (here.0, 2)].into_iter());
         // Keep what the first end receives: dropping it would send the answers for others that it
         // may carry. It must carry none, or the second end would wait for ever.
-        let (there, here) = (there.1.receiver.await, here.1.answer().await);
+        let (there, mut here) = (there.1.receiver.await, here.1);
+        let here = here.answer().await;
         assert_eq!((there.map(|handed| handed.answer), here), (Ok(1), Some(2)));
     }
 
     #[tokio::test]
     async fn without_a_writer_there_is_no_answer() {
-        let (waiting, answered) = Waiting::<()>::new();
+        let (waiting, mut answered) = Waiting::<()>::new();
         drop(waiting);
         assert_eq!(answered.answer().await, None);
     }
