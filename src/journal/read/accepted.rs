@@ -1,5 +1,7 @@
 //! Reads the identity of an accepted notification from its record.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::journal::read::records::{split_attribute, title};
@@ -7,35 +9,52 @@ use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED, unescape, unescape_b
 
 /// The titles (in JSON: `event`) of the records that report a notification as accepted.
 const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
-/// Identifies a notification: owner, topic, subscription and message id.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+
+/// Identifies a notification: owner, topic, subscription and message id. A clone copies nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NotificationKey {
-    owner: Vec<u8>,
-    topic: Vec<u8>,
-    subscription: Vec<u8>,
-    message: Vec<u8>,
+    /// The four parts, one after the other.
+    parts: Arc<[u8]>,
+    /// The ends of the first three.
+    ends: [usize; 3],
 }
 
 impl NotificationKey {
     /// Creates the key from owner, topic, subscription and message id.
     #[must_use]
-    pub fn of([owner, topic, subscription, message]: [&[u8]; 4]) -> Self {
-        let [owner, topic, subscription, message] =
-            [owner, topic, subscription, message].map(<[u8]>::to_vec);
+    pub fn of(parts: [&[u8]; 4]) -> Self {
+        let [first, second, third, _] = parts.map(<[u8]>::len);
+        let second = first.saturating_add(second);
         Self {
-            owner,
-            topic,
-            subscription,
-            message,
+            parts: parts.concat().into(),
+            ends: [first, second, second.saturating_add(third)],
         }
     }
 
     /// The owner, topic, subscription and message id.
     #[must_use]
     pub fn parts(&self) -> [&[u8]; 4] {
-        [&self.owner, &self.topic, &self.subscription, &self.message]
+        let [first, second, third] = self.ends;
+        let part = |from: usize, to: usize| self.parts.get(from..to).unwrap_or_default();
+        [
+            part(0, first),
+            part(first, second),
+            part(second, third),
+            part(third, self.parts.len()),
+        ]
     }
+}
 
+/// The parts of a key, as they are found.
+#[derive(Default)]
+struct Found {
+    owner: Vec<u8>,
+    topic: Vec<u8>,
+    subscription: Vec<u8>,
+    message: Vec<u8>,
+}
+
+impl Found {
     fn slot(&mut self, attribute: &[u8]) -> Option<&mut Vec<u8>> {
         match attribute {
             b"TopicOwner" => Some(&mut self.owner),
@@ -44,6 +63,10 @@ impl NotificationKey {
             b"MessageId" => Some(&mut self.message),
             _ => None,
         }
+    }
+
+    fn key(&self) -> NotificationKey {
+        NotificationKey::of([&self.owner, &self.topic, &self.subscription, &self.message])
     }
 }
 
@@ -68,7 +91,7 @@ fn accepted_text(record: &[u8]) -> Option<NotificationKey> {
     if !ACCEPTED.contains(&title(std::str::from_utf8(first).ok()?)?) {
         return None;
     }
-    let mut key = NotificationKey::default();
+    let mut key = Found::default();
     let mut value = None;
     let mut is_named = false;
     for line in lines {
@@ -86,10 +109,10 @@ fn accepted_text(record: &[u8]) -> Option<NotificationKey> {
         is_named |= value.is_some();
     }
     set(&mut key, value);
-    is_named.then_some(key)
+    is_named.then(|| key.key())
 }
 
-fn set(key: &mut NotificationKey, attribute: Option<(&[u8], Vec<u8>)>) {
+fn set(key: &mut Found, attribute: Option<(&[u8], Vec<u8>)>) {
     if let Some((name, text)) = attribute
         && let Some(slot) = key.slot(name)
     {
@@ -104,7 +127,7 @@ fn accepted_json(record: &[u8]) -> Option<NotificationKey> {
     if !ACCEPTED.contains(&record.get("event")?.as_str()?) {
         return None;
     }
-    let mut key = NotificationKey::default();
+    let mut key = Found::default();
     let mut is_named = false;
     for (name, value) in &record {
         if let (Some(slot), Some(text)) = (key.slot(name.as_bytes()), value.as_str()) {
@@ -112,7 +135,7 @@ fn accepted_json(record: &[u8]) -> Option<NotificationKey> {
             is_named = true;
         }
     }
-    is_named.then_some(key)
+    is_named.then(|| key.key())
 }
 
 #[cfg(test)]
