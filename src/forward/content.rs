@@ -182,8 +182,8 @@ mod tests {
     #[test]
     fn a_cloud_event_leaves_out_what_it_must_not_have_empty() {
         let odd = Outgoing {
-            message_tag: Vec::new(),
-            publish_time: b"yesterday".to_vec(),
+            message_tag: Bytes::new(),
+            publish_time: Bytes::from_static(b"yesterday"),
             ..outgoing([b"1", b"a b", b"S", b"M"])
         };
         let lines = lines(&odd, Body::CloudEvent);
@@ -217,8 +217,8 @@ mod tests {
             values in proptest::array::uniform5(proptest::collection::vec(any::<u8>(), 0..40)),
         ) {
             let outgoing = Outgoing {
-                message_tag: values[4].clone(),
-                request_id: Some(values[4].clone()),
+                message_tag: values[4].clone().into(),
+                request_id: Some(values[4].clone().into()),
                 ..outgoing([&values[0], &values[1], &values[2], &values[3]])
             };
             for (name, value) in headers(&outgoing, Body::CloudEvent, "id", "host") {

@@ -96,12 +96,12 @@ impl DeadLetter {
             outgoing: Outgoing {
                 key: NotificationKey::of(key.each_ref().map(Vec::as_slice)),
                 message: Bytes::from(value("Message")?),
-                message_md5: value("MessageMD5")?,
-                message_tag: value("MessageTag")?,
-                publish_time: value("PublishTime")?,
-                subscriber: value("Subscriber")?,
+                message_md5: value("MessageMD5")?.into(),
+                message_tag: value("MessageTag")?.into(),
+                publish_time: value("PublishTime")?.into(),
+                subscriber: value("Subscriber")?.into(),
                 // Not an error: a push may have had none that was logged.
-                request_id: value("RequestId"),
+                request_id: value("RequestId").map(Bytes::from),
                 received: text("received").and_then(|text| text.parse().ok()),
                 position: text("position")?.parse().ok()?,
                 sequence: number("sequence")?,
@@ -149,7 +149,7 @@ mod tests {
         ) {
             let [owner, topic, subscription, id, tag, message] = &values;
             let mut outgoing = outgoing([owner, topic, subscription, id]);
-            (outgoing.message_tag, outgoing.message) = (tag.clone(), message.clone().into());
+            (outgoing.message_tag, outgoing.message) = (tag.clone().into(), message.clone().into());
             if is_bare {
                 (outgoing.request_id, outgoing.received) = (None, None);
             }

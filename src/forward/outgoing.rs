@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::journal::{NotificationKey, Position, Row};
+use crate::journal::{LoggedNotification, NotificationKey, Position, Row};
 
 /// A notification on its way to a destination. All values are as they were published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +14,15 @@ pub struct Outgoing {
     /// The message. Base64 stays base64.
     pub message: Bytes,
     /// Upper-case hex MD5 of the message, as MNS states it.
-    pub message_md5: Vec<u8>,
+    pub message_md5: Bytes,
     /// The tag that the publisher gave, or nothing.
-    pub message_tag: Vec<u8>,
+    pub message_tag: Bytes,
     /// Milliseconds since 1970, as text.
-    pub publish_time: Vec<u8>,
+    pub publish_time: Bytes,
     /// Account id of the subscription's owner.
-    pub subscriber: Vec<u8>,
+    pub subscriber: Bytes,
     /// The `x-mns-request-id` of the push. `None` if it is not logged.
-    pub request_id: Option<Vec<u8>>,
+    pub request_id: Option<Bytes>,
     /// When it was received, to the second.
     pub received: Option<Timestamp>,
     /// The position of its row in the endpoint log.
@@ -39,26 +39,30 @@ impl Outgoing {
     /// which has no message id.
     #[must_use]
     pub fn of(mut row: Row, zone: &TimeZone) -> Option<Self> {
-        let request_id = row.request_id_only();
-        let moments = row.time().and_then(|time| time.moments(zone));
-        let position = row.position;
+        let (position, request_id, time) = (row.position, row.request_id_only(), row.record.time);
         // Moves the values out of the row, because a message may be large.
-        let mut take = |name: &str| {
+        let take = |name: &str| {
             let attributes = &mut row.record.attributes;
             let found = attributes.iter_mut().find(|(known, _)| known == name);
-            found.map(|(_, value)| std::mem::take(value))
+            found.map(|(_, value)| Bytes::from(std::mem::take(value)))
         };
-        let message_id = take("MessageId")?;
-        let [owner, topic, subscription] = ["TopicOwner", "TopicName", "SubscriptionName"]
-            .map(|name| take(name).unwrap_or_default());
-        Some(Self {
-            key: NotificationKey::of([&owner, &topic, &subscription, &message_id]),
-            message: Bytes::from(take("Message").unwrap_or_default()),
-            message_md5: take("MessageMD5").unwrap_or_default(),
-            message_tag: take("MessageTag").unwrap_or_default(),
-            publish_time: take("PublishTime").unwrap_or_default(),
-            subscriber: take("Subscriber").unwrap_or_default(),
-            request_id,
+        let notification = LoggedNotification::of(take, request_id.map(Bytes::from), time)?;
+        Some(Self::at(position, notification, zone))
+    }
+
+    /// Takes what is sent of a notification whose row begins at a position, without a sequence
+    /// number.
+    #[must_use]
+    pub fn at(position: Position, notification: LoggedNotification, zone: &TimeZone) -> Self {
+        let moments = notification.time.and_then(|time| time.moments(zone));
+        Self {
+            key: notification.key,
+            message: notification.message,
+            message_md5: notification.message_md5,
+            message_tag: notification.message_tag,
+            publish_time: notification.publish_time,
+            subscriber: notification.subscriber,
+            request_id: notification.request_id,
             // When the clocks are set back, a local time has two readings. The first one is used.
             received: moments.map(|(first, _)| first),
             position,
@@ -66,7 +70,7 @@ impl Outgoing {
             // cursor.
             sequence: 0,
             again: None,
-        })
+        }
     }
 
     /// The memory that it takes while it is in flight, in bytes.
@@ -79,7 +83,7 @@ impl Outgoing {
             self.message_tag.len(),
             self.publish_time.len(),
             self.subscriber.len(),
-            self.request_id.as_ref().map_or(0, Vec::len),
+            self.request_id.as_ref().map_or(0, Bytes::len),
             size_of::<Self>(),
         ];
         parts.chain(values).fold(0, usize::saturating_add)

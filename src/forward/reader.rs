@@ -1,20 +1,23 @@
-//! Reads the endpoint log for a destination, up to what is committed.
+//! Reads the endpoint log for a destination, up to what is committed: from memory what was
+//! committed last, and from the files what is older.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use crate::forward::cursor::Gap;
 use crate::forward::source::Source;
 use crate::forward::{Ack, Outgoing, Settings};
-use crate::journal::{Event, Follower, Horizon, Outcome, Position, Row, Saved, Start};
+use crate::journal::{Event, Follower, Horizon, Outcome, Position, Remembered, Row, Saved, Start};
 
 /// How much is read at once, in bytes. The rows wait in memory until the window has room.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Reads one chunk after another. May block on the disk, so it runs on a blocking thread.
+/// Reads one chunk after another. Reading files may block on the disk, so that runs on a blocking
+/// thread.
 pub(super) struct Reader {
     follower: Follower,
     settings: Settings,
@@ -54,7 +57,9 @@ impl Reader {
         // A failed sync may take back what is after the high-water mark.
         let horizon = Horizon::Committed(Box::new(move |file| mark.of(file)));
         Self {
-            follower: Follower::new(source.chain(), horizon, start).reading(CHUNK_BYTES),
+            follower: Follower::new(source.chain(), horizon, start)
+                .reading(CHUNK_BYTES)
+                .with_tail(source.tail.clone()),
             settings,
             zone: source.zone.clone(),
         }
@@ -65,7 +70,7 @@ impl Reader {
         self.follower.go_to_start()
     }
 
-    /// Reads a chunk.
+    /// Reads a chunk from the files.
     pub(super) fn read(&mut self) -> io::Result<Chunk> {
         let polled = self.follower.poll()?;
         let mut chunk = Chunk {
@@ -99,6 +104,29 @@ impl Reader {
         Ok(chunk)
     }
 
+    /// Takes a chunk from memory, without waiting for the disk. `None` if it has to be read.
+    pub(super) fn take(&mut self) -> Option<Chunk> {
+        let Remembered { rows, is_at_end } = self.follower.poll_tail()?;
+        let rows = rows.into_iter().map(|row| {
+            let [_, topic, ..] = row.notification.key.parts();
+            let is_sent = sends(&self.settings, topic, row.is_duplicate);
+            ReadRow {
+                end: row.end,
+                bytes: u64::try_from(row.bytes).unwrap_or(u64::MAX),
+                outgoing: is_sent.then(|| {
+                    let notification = Arc::unwrap_or_clone(row.notification);
+                    Outgoing::at(row.position, notification, &self.zone)
+                }),
+            }
+        });
+        Some(Chunk {
+            rows: rows.collect(),
+            behind: self.place(),
+            is_at_end,
+            ..Chunk::default()
+        })
+    }
+
     /// The current position.
     pub(super) fn place(&self) -> Saved {
         Saved {
@@ -112,15 +140,20 @@ impl Reader {
 
 /// Whether the notification of a row is sent.
 pub(super) fn is_selected(settings: &Settings, row: &Row) -> bool {
-    let is_sent = match row.outcome() {
-        Outcome::Accepted | Outcome::Remark | Outcome::Recovered => true,
-        // The first copy has been sent. With `ack = "forward"` the repeat is sent too, because its
-        // push waits for an acknowledgement and the first copy may never get one. The destination
-        // recognizes the repeat by its id.
-        Outcome::Duplicate => matches!(settings.ack, Ack::Forward { .. }),
+    let topic = || row.record.attribute("TopicName").unwrap_or_default();
+    match row.outcome() {
+        Outcome::Accepted | Outcome::Remark | Outcome::Recovered => sends(settings, topic(), false),
+        Outcome::Duplicate => sends(settings, topic(), true),
         // These got no 201, so MNS sends again what is genuine among them.
         Outcome::Refused | Outcome::Deferred | Outcome::Other => false,
-    };
-    let topic = row.record.attribute("TopicName").unwrap_or_default();
-    is_sent && settings.selects(topic)
+    }
+}
+
+/// Whether an accepted notification is sent.
+fn sends(settings: &Settings, topic: &[u8], is_duplicate: bool) -> bool {
+    // The first copy of a duplicate has been sent. With `ack = "forward"` the repeat is sent too,
+    // because its push waits for an acknowledgement and the first copy may never get one. The
+    // destination recognizes the repeat by its id.
+    let repeats = matches!(settings.ack, Ack::Forward { .. });
+    (repeats || !is_duplicate) && settings.selects(topic)
 }

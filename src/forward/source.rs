@@ -10,7 +10,7 @@ use crate::forward::condition_file::ConditionFile;
 use crate::forward::cursor::CursorFile;
 use crate::forward::dead_letters::DeadLetters;
 use crate::forward::settings::Settings;
-use crate::journal::{Chain, HighWaterMark, Names, Numbering};
+use crate::journal::{Chain, HighWaterMark, LogTail, Names, Numbering};
 
 /// The files of the log that is forwarded, and how to read them.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct Source {
     pub mode: u32,
     /// How far the log is committed.
     pub mark: HighWaterMark,
+    /// What was committed last, in memory.
+    pub tail: Arc<LogTail>,
     /// The zone of the times in the log.
     pub zone: TimeZone,
     /// The time of day.

@@ -266,6 +266,7 @@ fn may_be_in_subject(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -299,7 +300,7 @@ mod tests {
     #[test]
     fn a_value_is_one_token_and_never_a_wildcard() {
         let odd = Outgoing {
-            message_tag: b">".to_vec(),
+            message_tag: Bytes::from_static(b">"),
             ..outgoing([b"1", b"a.b *", b"", b"M"])
         };
         assert_eq!(
@@ -379,7 +380,7 @@ mod tests {
             [a, b, c, d, tag] in [any_part(), any_part(), any_part(), any_part(), any_part()],
             shards in any::<u32>(),
         ) {
-            let outgoing = Outgoing { message_tag: tag, ..outgoing([&a, &b, &c, &d]) };
+            let outgoing = Outgoing { message_tag: tag.into(), ..outgoing([&a, &b, &c, &d]) };
             let all = "mns.{owner}.{topic}.{subscription}.{tag}.{shard}.{id}";
             let template = SubjectTemplate::parse(all).unwrap();
             let subject = template.subject(&outgoing, &identity(&outgoing), shards);

@@ -79,8 +79,8 @@ impl Batch {
     /// Adds an entry. Counts all bytes that were queued, even those that are not written, because
     /// the commit gives back room for all of them.
     pub(super) fn add(&mut self, entry: &Entry, waiting: Option<Waiting>, outcome: Outcome) {
-        let bytes = entry.held_bytes();
-        if waiting.is_some() {
+        let (bytes, is_push) = (entry.held_bytes(), waiting.is_some());
+        if is_push {
             self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
         } else {
             self.refused_bytes = self.refused_bytes.saturating_add(bytes);
@@ -91,6 +91,7 @@ impl Batch {
         self.waiting
             .extend(waiting.map(|waiting| (waiting, is_duplicate)));
         let endpoint = &mut self.entry.endpoint;
+        let start = endpoint.len();
         match (outcome, entry.identity.and_then(|identity| identity.head)) {
             (Outcome::Marked, Some(head)) => {
                 head.write_duplicate(&entry.endpoint, endpoint);
@@ -101,6 +102,11 @@ impl Batch {
                 endpoint.extend_from_slice(&entry.endpoint);
                 self.entry.message.extend_from_slice(&entry.message);
             }
+        }
+        let end = endpoint.len();
+        if is_push && start < end {
+            let accepted = &mut self.entry.accepted;
+            accepted.add(&entry.accepted, start..end, is_duplicate);
         }
         // Every answer gets its access line, also the answer to a dropped duplicate.
         self.entry.access.extend_from_slice(&entry.access);
@@ -148,6 +154,7 @@ impl Batch {
         self.entry.endpoint.clear();
         self.entry.access.clear();
         self.entry.message.clear();
+        self.entry.accepted.clear();
         self.waiting.clear();
         self.new.clear();
         Self {

@@ -2,6 +2,7 @@
 
 use crate::journal::Log;
 use crate::journal::duplicates::Fingerprint;
+use crate::journal::notification::AcceptedRows;
 use crate::journal::record::Head;
 
 /// Records of the endpoint log and lines of the access log that are written together or not at all.
@@ -16,6 +17,8 @@ pub struct Entry {
     pub message: Vec<u8>,
     /// The notification that the entry reports as accepted, if any.
     pub identity: Option<Identity>,
+    /// What `endpoint` reports as accepted, for followers in this process.
+    pub accepted: AcceptedRows,
 }
 
 /// The notification that an entry reports as accepted. The writer uses it to recognise duplicates.
@@ -58,6 +61,7 @@ impl Entry {
 
     /// The number of bytes that the entry occupies while it is queued.
     pub(super) fn held_bytes(&self) -> usize {
-        self.bytes().saturating_add(self.message.len())
+        let copies = self.message.len().saturating_add(self.accepted.bytes());
+        self.bytes().saturating_add(copies)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::SystemClock;
 use crate::journal::shared::Shared;
-use crate::journal::{HighWaterMark, Hold, Journal, LogFiles, Recovered, Settings, Tee};
+use crate::journal::{HighWaterMark, Hold, Journal, LogFiles, LogTail, Recovered, Settings, Tee};
 
 impl Journal {
     /// Like [`start`](Self::start), but also returns a [`Hold`]. It keeps all files of the endpoint
@@ -32,6 +32,19 @@ impl Journal {
     #[must_use]
     pub fn high_water_mark(&self) -> HighWaterMark {
         self.shared.high_water.subscribe()
+    }
+
+    /// What was committed last, in memory. From now on it is kept for followers in this process.
+    #[must_use]
+    pub fn tail(&self) -> Arc<LogTail> {
+        self.shared.tail.follow();
+        self.shared.tail.clone()
+    }
+
+    /// Whether anybody asked for the [`tail`](Self::tail), so that entries should be described.
+    #[must_use]
+    pub fn has_followers(&self) -> bool {
+        self.shared.tail.is_followed()
     }
 
     /// Keeps the files of the endpoint log for a reader: all of them, until the reader reports its

@@ -84,8 +84,8 @@ impl Journal {
         let seen =
             (settings.duplicates != Duplicates::Off).then(|| RecentNotifications::load(&files));
         let fingerprints = seen.as_ref().map(RecentNotifications::key);
-        let (meters, high_water) = (shared.meters.clone(), shared.high_water.clone());
-        let mut logs = Logs::new(files, settings.rotate_bytes, meters, high_water)?;
+        let (meters, published) = (shared.meters.clone(), shared.published());
+        let mut logs = Logs::new(files, settings.rotate_bytes, meters, published)?;
         let commit_log = match settings.commit_log_bytes.filter(|_| sync != SyncMode::Os) {
             Some(bytes) => Some(CommitLog::start(bytes, left, &mut logs, clock.instant())?),
             None => {

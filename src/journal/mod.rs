@@ -17,6 +17,7 @@ mod health;
 mod journal;
 mod logs;
 mod meters;
+mod notification;
 mod read;
 mod record;
 mod room;
@@ -36,15 +37,16 @@ pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use logs::torn;
 pub use logs::{
-    DIAGNOSTICS, DamagedLog, FileOptions, HighWaterMark, Hold, Log, LogFiles, LogsSynced, Names,
-    Numbering, OpenError, Recovered, Replayed, TornTail, torn_ends,
+    DIAGNOSTICS, DamagedLog, FileOptions, HighWaterMark, Hold, Log, LogFiles, LogTail, LogsSynced,
+    Names, Numbering, OpenError, Recovered, Replayed, TornTail, torn_ends,
 };
 pub use meters::{CommitLogMeters, Meters};
+pub use notification::{AcceptedRows, LoggedNotification};
 pub use read::{
     Budget, Chain, Damage, Event, Filter, Follower, Found, Horizon, Labels, Lookup, NoPlace,
     NoPosition, NotificationKey, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress,
-    RecordTime, Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back,
-    look_up, newest, verify,
+    RecordTime, Records, Remembered, RememberedRow, Row, Saved, Search, SearchStart, Start,
+    Verdict, accepted, goes_back, look_up, newest, verify,
 };
 pub use record::{
     AccessField, AccessLine, Format, Head, Level, MessageLine, Place, RECOVERED, Record,

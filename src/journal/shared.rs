@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::journal::health::Vitals;
-use crate::journal::logs::{HighWater, Holds};
+use crate::journal::logs::{HighWater, Holds, LogTail};
 use crate::journal::meters::Meters;
 use crate::journal::room::Room;
 
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) meters: Arc<Meters>,
     pub(super) vitals: Vitals,
     pub(super) high_water: Arc<HighWater>,
+    /// What was committed last, for followers in this process.
+    pub(super) tail: Arc<LogTail>,
     /// The files of the endpoint log that readers still need.
     pub(super) holds: Arc<Holds>,
     /// The Date of the last verified push, in seconds since 1970; 0 before the first one. Its
@@ -41,6 +43,7 @@ impl Shared {
             meters: Arc::new(Meters::new()),
             vitals: Vitals::new(clock),
             high_water: Arc::new(HighWater::new()),
+            tail: Arc::new(LogTail::default()),
             holds: Arc::new(Holds::default()),
             confirmed_seconds: AtomicU64::new(0),
         }
@@ -60,6 +63,11 @@ impl Shared {
                     serve stops"
             );
         }
+    }
+
+    /// What the writer publishes for followers.
+    pub(super) fn published(&self) -> (Arc<HighWater>, Arc<LogTail>) {
+        (self.high_water.clone(), self.tail.clone())
     }
 
     pub(super) fn confirm_time(&self, date: SystemTime) {

@@ -7,8 +7,8 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use crate::journal::{
-    AccessLine, Entry, Level, MessageLine, Place, Record, RecordOrigin, RecordRequest, SUCCEED,
-    Space, Stamp,
+    AcceptedRows, AccessLine, Entry, Level, LoggedNotification, MessageLine, Place, Record,
+    RecordOrigin, RecordRequest, RecordTime, SUCCEED, Space, Stamp,
 };
 use crate::mns::{self, Notification, header};
 use crate::server::RequestDetail;
@@ -72,11 +72,7 @@ impl Push<'_> {
         attributes.extend(notification.attributes());
         let reason = remarks.text();
         attributes.extend(reason.as_ref().map(|keys| ("Reason", keys.as_bytes())));
-        let request_time = if remarks.is_late() {
-            self.request_time()
-        } else {
-            None
-        };
+        let request_time = remarks.is_late().then(|| self.request_time()).flatten();
         attributes.extend(remarks.is_late().then(|| ("Date", self.date())));
         attributes.extend(
             request_time
@@ -100,6 +96,9 @@ impl Push<'_> {
             .endpoint
             .journal
             .identify(notification.identity(), head);
+        if let Some(logged) = self.logged(&attributes, &headers, &stamp) {
+            entry.accepted = AcceptedRows::one(entry.endpoint.len(), logged);
+        }
         let line = AccessLine {
             reason: reason.as_deref(),
             message_id: Some(&notification.message_id),
@@ -107,6 +106,23 @@ impl Push<'_> {
         };
         self.write_access(&line, &mut entry);
         entry
+    }
+
+    /// The notification as a reader of the log gets it, if there are followers in this process.
+    fn logged(
+        &self,
+        attributes: &[(&str, &[u8])],
+        headers: &HeaderMap,
+        stamp: &Stamp,
+    ) -> Option<LoggedNotification> {
+        if !self.endpoint.journal.has_followers() {
+            return None;
+        }
+        let settings = &self.endpoint.settings;
+        let is_logged = settings.request_detail != RequestDetail::Off;
+        let request_id = request_id(headers).filter(|_| is_logged);
+        let time = RecordTime::of(stamp, settings.format);
+        LoggedNotification::copied(attributes, request_id, time)
     }
 
     /// Creates an entry with about the memory that an accepted request needs, so that it is

@@ -38,6 +38,7 @@ pub(super) fn start(
         numbering: config.journal.numbering(),
         mode: config.log_mode,
         mark: endpoint.journal.high_water_mark(),
+        tail: endpoint.journal.tail(),
         zone: zone.clone(),
         clock: endpoint.clock.clone(),
     };

@@ -21,14 +21,31 @@ const GATHER: Duration = Duration::from_millis(10);
 const OPEN_ROWS_MAX: usize = 65_536;
 
 impl<S: Sink> Run<S> {
-    /// Reads the next chunk once less than a window is left of the last one, so that the window
+    /// Whether to read on. Less than a window is then left of the last chunk, so that the window
     /// does not run empty.
-    pub(super) fn read(&mut self, now: Instant) {
-        let is_wanted = self.queue.len() < self.settings.in_flight
+    fn is_read_wanted(&self, now: Instant) -> bool {
+        self.queue.len() < self.settings.in_flight
             && self.watermark.open_rows() < OPEN_ROWS_MAX
             && !self.is_at_end
-            && self.read_after.is_none_or(|after| after <= now);
-        if !is_wanted {
+            && self.read_after.is_none_or(|after| after <= now)
+    }
+
+    /// Takes the next chunk if it is in memory. Returns whether there may be more.
+    pub(super) fn take_from_memory(&mut self, now: Instant) -> bool {
+        if !self.is_read_wanted(now) {
+            return false;
+        }
+        let Some(chunk) = self.reader.as_mut().and_then(|reader| reader.take()) else {
+            return false;
+        };
+        self.read_after = None;
+        self.enqueue(chunk);
+        true
+    }
+
+    /// Reads the next chunk from the files.
+    pub(super) fn read(&mut self, now: Instant) {
+        if !self.is_read_wanted(now) {
             return;
         }
         // The job has the reader while it reads, so there is one read at a time.

@@ -231,6 +231,9 @@ impl<S: Sink> Run<S> {
     fn begin_what_can_be(&mut self) -> Instant {
         let now = now();
         self.send(now);
+        while self.take_from_memory(now) {
+            self.send(now);
+        }
         self.read(now);
         self.measure(now);
         let save_due = self.save(now);

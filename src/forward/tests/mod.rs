@@ -8,4 +8,5 @@
 
 mod bounds;
 mod delivery;
+mod from_memory;
 pub(super) mod support;

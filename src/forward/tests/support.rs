@@ -19,7 +19,10 @@ use crate::forward::{
     Ack, Body, Create, Dedupe, Delivered, Destination, Failure, Login, NatsOptions, Outgoing,
     Reason, Settings, Sink, StartAt, TlsOptions, WhenFull,
 };
-use crate::journal::{self, Entry, FileOptions, Journal, LogFiles, Names, Numbering, SyncMode};
+use crate::journal::{
+    self, AcceptedRows, Entry, FileOptions, Journal, LogFiles, LoggedNotification, Names,
+    Numbering, RecordTime, SyncMode,
+};
 
 pub(in crate::forward) const PORT: u16 = 80;
 
@@ -189,6 +192,7 @@ impl Log {
             numbering: Numbering::Ascending,
             mode: 0o640,
             mark: self.journal.high_water_mark(),
+            tail: self.journal.tail(),
             zone: TimeZone::UTC,
             clock: Arc::new(SystemClock),
         }
@@ -196,18 +200,17 @@ impl Log {
 
     pub(in crate::forward) async fn accept(&self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
-            self.write(record("Succeed", "orders", &format!("M{id}")))
-                .await;
+            let mut entry = entry(record("Succeed", "orders", &format!("M{id}")));
+            // Those that are not described are read from the file.
+            if id % 4 != 0 {
+                describe(&mut entry, "orders", &format!("M{id}"));
+            }
+            self.journal.append(entry).await.unwrap();
         }
     }
 
     pub(in crate::forward) async fn write(&self, record: String) {
-        let entry = Entry {
-            endpoint: record.into_bytes(),
-            access: b"a\n".to_vec(),
-            ..Entry::default()
-        };
-        self.journal.append(entry).await.unwrap();
+        self.journal.append(entry(record)).await.unwrap();
     }
 
     pub(in crate::forward) fn start(&self, settings: Settings, sink: &FakeSink) -> Forwarder {
@@ -246,15 +249,39 @@ pub(in crate::forward) fn unsynced() -> journal::Settings {
     }
 }
 
-pub(in crate::forward) fn record(title: &str, topic: &str, id: &str) -> String {
-    let attributes = [
+fn entry(record: String) -> Entry {
+    Entry {
+        endpoint: record.into_bytes(),
+        access: b"a\n".to_vec(),
+        ..Entry::default()
+    }
+}
+
+fn describe(entry: &mut Entry, topic: &str, id: &str) {
+    let attributes = attributes(topic, id).map(|(name, value)| {
+        // As a reader of the record has it: a line that is continued begins with four blanks.
+        (name, value.replace("\n    ", "\n"))
+    });
+    let attributes = attributes.each_ref();
+    let attributes = attributes.map(|(name, value)| (*name, value.as_bytes()));
+    let time = RecordTime::of_text("2026-11-24 10:00:00").unwrap();
+    let logged = LoggedNotification::copied(&attributes, None, time).unwrap();
+    entry.accepted = AcceptedRows::one(entry.endpoint.len(), logged);
+}
+
+fn attributes<'a>(topic: &'a str, id: &'a str) -> [(&'a str, &'a str); 6] {
+    [
         ("TopicOwner", "1"),
         ("PublishTime", "1463476256857"),
         ("SubscriptionName", "s"),
         ("MessageId", id),
         ("Message", "I am a test message.\n    Of two lines."),
         ("TopicName", topic),
-    ];
+    ]
+}
+
+pub(in crate::forward) fn record(title: &str, topic: &str, id: &str) -> String {
+    let attributes = attributes(topic, id);
     let lines = attributes.map(|(name, value)| format!("{name:<30}: {value}\n"));
     let head = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1]";
     format!("{head} Notify Message {title}!\n{}\n", lines.concat())

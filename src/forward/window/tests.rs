@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::forward::backoff::Backoff;
 use crate::forward::watermark::{Ticket, Watermark};
 use crate::forward::window::entry::REFUSALS;
@@ -65,10 +67,10 @@ fn message() -> Outgoing {
     Outgoing {
         key: NotificationKey::of([b"1", b"t", b"s", b"m"]),
         message: "hello".into(),
-        message_md5: Vec::new(),
-        message_tag: Vec::new(),
-        publish_time: Vec::new(),
-        subscriber: Vec::new(),
+        message_md5: Bytes::new(),
+        message_tag: Bytes::new(),
+        publish_time: Bytes::new(),
+        subscriber: Bytes::new(),
         request_id: None,
         received: None,
         position: "1-2-3".parse().unwrap(),

@@ -15,6 +15,7 @@ use crate::journal::entry::Entry;
 use crate::journal::logs::files::LogFiles;
 use crate::journal::logs::high_water::HighWater;
 use crate::journal::logs::holds::Holds;
+use crate::journal::logs::log_tail::LogTail;
 use crate::journal::logs::names::Numbering;
 use crate::journal::logs::per_log::{Log, PerLog};
 use crate::journal::meters::Meters;
@@ -48,6 +49,7 @@ pub(in crate::journal) struct Logs {
     pub(super) unsaved: u64,
     pub(super) meters: Arc<Meters>,
     high_water: Arc<HighWater>,
+    pub(super) tail: Arc<LogTail>,
 }
 
 impl Logs {
@@ -56,7 +58,7 @@ impl Logs {
         files: LogFiles,
         rotate_bytes: Option<u64>,
         meters: Arc<Meters>,
-        high_water: Arc<HighWater>,
+        (high_water, tail): (Arc<HighWater>, Arc<LogTail>),
     ) -> io::Result<Self> {
         let written = PerLog::try_from_fn(|log| files.live[log].len())?;
         let logs = Self {
@@ -69,6 +71,7 @@ impl Logs {
             unsaved: 0,
             meters,
             high_water,
+            tail,
         };
         Log::iter().for_each(|log| logs.publish_len(log));
         logs.publish_floor();
@@ -106,6 +109,9 @@ impl Logs {
 
     /// Accepts a batch that was appended.
     pub(in crate::journal) fn keep(&mut self, entry: &Entry) {
+        // Before its commit is published, so that a follower that is woken by that finds it.
+        let live = self.files.live[Log::Endpoint].id();
+        self.tail.add(live, self.written[Log::Endpoint], entry);
         for log in Log::iter() {
             let added = u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX);
             self.written[log] = self.written[log].saturating_add(added);

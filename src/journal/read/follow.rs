@@ -8,9 +8,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::FileId;
+use crate::journal::logs::LogTail;
 use crate::journal::read::chain::{Chain, Link, OpenLink};
 use crate::journal::read::event::{Event, Polled, Start};
 use crate::journal::read::horizon::{Horizon, Readable};
@@ -40,20 +42,24 @@ pub struct Follower {
     pub(super) chunk_bytes_min: usize,
     pub(super) last_time: Option<RecordTime>,
     /// Set if rows may be missing after the row of this time. Reported before the next row.
-    missed_after: Option<Option<RecordTime>>,
-    again: Option<Again>,
+    pub(super) missed_after: Option<Option<RecordTime>>,
+    pub(super) again: Option<Again>,
+    /// The end of the log in memory, and the bytes before the follower's position if they are
+    /// known. Without them the next rows are read from the file.
+    pub(super) tail: Option<Arc<LogTail>>,
+    pub(super) before: Option<Surroundings>,
 }
 
 /// A position in an open file.
 pub(super) struct At {
-    open: OpenLink,
-    offset: u64,
+    pub(super) open: OpenLink,
+    pub(super) offset: u64,
     pub(super) successor: Successor,
 }
 
 /// The position up to which rows may have been returned before.
-struct Again {
-    id: FileId,
+pub(super) struct Again {
+    pub(super) id: FileId,
     offset: u64,
 }
 
@@ -72,6 +78,8 @@ impl Follower {
             last_time: None,
             missed_after: None,
             again: None,
+            tail: None,
+            before: None,
         }
     }
 
@@ -158,13 +166,18 @@ impl Follower {
     }
 
     /// Returns the rows in `bytes`, which were read at the follower's position.
-    fn take(&mut self, bytes: &[u8], split: &Split, events: &mut Vec<Event>) -> io::Result<()> {
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        split: &Split,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
         let Some(at) = self.at.as_mut().filter(|_| split.end > 0) else {
             return Ok(());
         };
         let (id, number) = (at.open.link.id, at.open.link.number);
         // Return no row before this read: it fails if the file was truncated.
-        let before = Surroundings::read(at.open.file.as_ref(), number, at.offset)?;
+        let mut before = Surroundings::read(at.open.file.as_ref(), number, at.offset)?;
         let place = |offset: usize| before.position(bytes, offset);
         // A record with a destroyed head is no row, and counts as damaged too.
         let (mut known, mut position, mut damaged) = (0, place(0), split.damaged);
@@ -201,6 +214,10 @@ impl Follower {
         let end = place(split.end);
         at.offset = end.offset();
         self.trail.advance(length(split.end), end);
+        if self.tail.is_some() {
+            before.pass(bytes.get(..split.end).unwrap_or_default());
+            self.before = Some(before);
+        }
         Ok(())
     }
 
@@ -220,47 +237,6 @@ impl Follower {
         Ok(end > 0)
     }
 
-    /// Moves on to the next file if the current one is finished. Returns whether to poll at once.
-    fn change_file(&mut self, readable: Readable, events: &mut Vec<Event>) -> io::Result<bool> {
-        let Some(at) = &self.at else { return Ok(false) };
-        let Some(next) = at.successor.find(&self.chain, &at.open)? else {
-            return Ok(false);
-        };
-        let Some(open) = self.chain.open(next.link)? else {
-            return Ok(false);
-        };
-        // After a rename by somebody else, `serve` writes to the old file until it opens the new
-        // one. An empty live file may mean that `serve` has not yet opened it.
-        if open.link.is_live && open.file.len()? == 0 {
-            return Ok(false);
-        }
-        let file = at.open.file.as_ref();
-        let now_readable = self.horizon.readable(file, at.open.link.id)?;
-        if now_readable != readable {
-            return Ok(true);
-        }
-        if now_readable.len() < file.len()? {
-            // The journal has not published yet that the whole file is committed.
-            return Ok(false);
-        }
-        let was = at.open.link.path.clone();
-        let rest = readable.read(file, at.offset, usize::MAX)?;
-        self.take(&rest, &split(&rest, Next::Other), events)?;
-        if !next.is_certain {
-            self.miss();
-        }
-        if self.again.as_ref().map(|again| again.id) == self.file_id() {
-            self.again = None;
-        }
-        events.push(Event::Continued {
-            was,
-            now: next.old_name,
-            next: open.link.path.clone(),
-        });
-        self.enter(open, 0)?;
-        Ok(true)
-    }
-
     /// Continues in a file, at a position between two rows.
     pub(super) fn enter(&mut self, open: OpenLink, offset: u64) -> io::Result<()> {
         self.at = Some(At {
@@ -269,6 +245,7 @@ impl Follower {
             offset,
         });
         self.chunk_bytes = self.chunk_bytes_min;
+        self.before = None;
         Ok(())
     }
 
@@ -295,6 +272,6 @@ impl Follower {
     }
 }
 
-fn length(bytes: usize) -> u64 {
+pub(super) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }

@@ -31,11 +31,16 @@ impl Horizon {
     pub(super) fn readable(&self, file: &dyn DiskFile, id: FileId) -> io::Result<Readable> {
         // Read the mark before the length: in this order the mark is never beyond the end of the
         // file.
-        let committed = match self {
+        let committed = self.committed(id);
+        Ok(Readable(file.len()?.min(committed)))
+    }
+
+    /// How many bytes of a file are committed, as far as that is known.
+    pub(super) fn committed(&self, id: FileId) -> u64 {
+        match self {
             Self::FileEnd => u64::MAX,
             Self::Committed(mark) => mark(id),
-        };
-        Ok(Readable(file.len()?.min(committed)))
+        }
     }
 }
 

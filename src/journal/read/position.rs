@@ -108,6 +108,20 @@ impl Surroundings {
         })
     }
 
+    /// Goes on to the end of `bytes`, which are those after the offset.
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
+        let of_head = usize::from(HEAD_BYTES).saturating_sub(self.head.len());
+        self.head
+            .extend_from_slice(bytes.get(..of_head).unwrap_or(bytes));
+        let of_tail = usize::from(TAIL_BYTES).saturating_sub(bytes.len());
+        let passed = self.tail.len().saturating_sub(of_tail);
+        self.tail.drain(..passed);
+        self.tail
+            .extend_from_slice(last(bytes, usize::from(TAIL_BYTES)));
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.offset = self.offset.saturating_add(len);
+    }
+
     /// The position `len` bytes after the offset. `bytes` are the bytes after the offset.
     pub(super) fn position(&self, bytes: &[u8], len: usize) -> Position {
         let passed = bytes.get(..len).unwrap_or(bytes);
@@ -217,12 +231,19 @@ mod tests {
         fn a_position_after_bytes_in_memory_is_that_in_the_file(
             offset in 0..12_000_u16,
             len in 0..12_000_u16,
+            part in 1..6_000_u16,
         ) {
             let bytes: Vec<u8> = (0..6000_u32).flat_map(u32::to_be_bytes).collect();
             let file = file(&bytes);
             let [from, to] = [offset, offset.saturating_add(len)].map(u64::from);
             let before = Surroundings::read(file.as_ref(), 1, from).unwrap();
             let read = Position::of(file.as_ref(), 1, to).unwrap();
+            let [middle, end] = [from, to].map(|offset| usize::try_from(offset).unwrap());
+            let mut passed = Surroundings::read(file.as_ref(), 1, from).unwrap();
+            for part in bytes[middle..end].chunks(usize::from(part)) {
+                passed.pass(part);
+            }
+            prop_assert_eq!(passed.position(&[], 0), read);
             let after = before.position(&bytes[usize::from(offset)..], usize::from(len));
             prop_assert_eq!(after, read);
         }

@@ -7,6 +7,8 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
 
+use crate::journal::record::{Format, Stamp};
+
 /// When a record was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordTime {
@@ -16,6 +18,26 @@ pub struct RecordTime {
 }
 
 impl RecordTime {
+    /// The time that a reader finds in a record with this stamp.
+    #[must_use]
+    pub fn of(stamp: &Stamp, format: Format) -> Self {
+        let local = stamp.local();
+        match format {
+            Format::Text => Self {
+                local,
+                offset: None,
+            },
+            Format::Json => Self {
+                local: local
+                    .with()
+                    .subsec_nanosecond(stamp.milliseconds().saturating_mul(1_000_000))
+                    .build()
+                    .unwrap_or(local),
+                offset: Some(stamp.utc_offset()),
+            },
+        }
+    }
+
     /// Parses the time of a text record: `2026-11-24 18:40:36`.
     #[must_use]
     pub fn of_text(text: &str) -> Option<Self> {

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
 
 /// The time and the thread of a record.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Stamps {
 #[derive(Debug)]
 struct Second {
     since_1970: i64,
+    local: DateTime,
+    utc_offset: Offset,
     access: String,
     endpoint: String,
     /// `2016-05-17T17:10:56`, the first half of RFC 3339.
@@ -85,6 +88,22 @@ impl Stamp {
         format!("{date_time}.{:03}{offset}", self.milliseconds)
     }
 
+    /// The local time, in whole seconds.
+    pub(in crate::journal) fn local(&self) -> DateTime {
+        let local = self.second.local;
+        local.with().subsec_nanosecond(0).build().unwrap_or(local)
+    }
+
+    /// The milliseconds of the second.
+    pub(in crate::journal) fn milliseconds(&self) -> i32 {
+        self.milliseconds
+    }
+
+    /// The offset of the local time.
+    pub(in crate::journal) fn utc_offset(&self) -> Offset {
+        self.second.utc_offset
+    }
+
     /// The thread's id.
     pub(super) fn thread(&self) -> &str {
         &self.thread
@@ -96,6 +115,8 @@ impl Second {
         let local = timestamp.to_zoned_datetime(zone.clone());
         Self {
             since_1970: timestamp.as_second(),
+            local: local.datetime(),
+            utc_offset: local.offset(),
             access: local.strftime("%d/%b/%Y %H:%M:%S").to_string(),
             endpoint: local.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             date_time: local.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
