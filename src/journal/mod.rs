@@ -38,7 +38,7 @@ pub use journal::Journal;
 pub(crate) use logs::torn;
 pub use logs::{
     DIAGNOSTICS, DamagedLog, FileOptions, HighWaterMark, Hold, Log, LogFiles, LogTail, LogsSynced,
-    Names, Numbering, OpenError, Recovered, Replayed, TornTail, torn_ends,
+    Names, Numbering, OpenError, Recovered, Replayed, TornTail, is_old, old_before, torn_ends,
 };
 pub use meters::{CommitLogMeters, Meters};
 pub use notification::{AcceptedRows, LoggedNotification};

@@ -13,6 +13,7 @@ use crate::disk::{
     sync_dir,
 };
 use crate::journal::Log;
+use crate::journal::logs::age::is_old;
 use crate::journal::logs::file::LiveFile;
 use crate::journal::logs::holds::Holds;
 use crate::journal::logs::names::{Names, Numbering};
@@ -139,8 +140,7 @@ impl LogFiles {
         holds: &Holds,
         numbering: Numbering,
     ) -> io::Result<Pruned> {
-        let modified = |path: &Path| self.disk.modified(path);
-        let is_old = |path: &&PathBuf| modified(path).is_some_and(|modified| modified < before);
+        let is_old = |path: &&PathBuf| is_old(&self.disk, path, before);
         let (mut free, needed) = self.endpoint_logs_by_need(holds, numbering)?;
         let access = self.names.rotated_numbers(&self.disk, Log::Access)?;
         let access = access.into_iter();

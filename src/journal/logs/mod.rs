@@ -1,5 +1,6 @@
 //! Both logs together, above the disk: names, rotation, torn ends, retention.
 
+mod age;
 mod file;
 mod files;
 mod follow;
@@ -15,6 +16,7 @@ mod retention;
 mod sync;
 pub(crate) mod torn;
 
+pub use age::{is_old, old_before};
 pub use files::LogFiles;
 pub(super) use high_water::HighWater;
 pub use high_water::HighWaterMark;

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::journal::logs::age::old_before;
+
 /// How far a Date may be from our clock and still prove anything: MNS retries a push for up to a
 /// day, and a retry may have the Date of the first attempt.
 const DATE_WITHIN: Duration = Duration::from_secs(25 * 3600);
@@ -96,7 +98,7 @@ impl Retention {
             // Nothing proves the time yet, except that it is later than the newest rotated file.
             None => self.newest?.min(wall),
         };
-        time.checked_sub(self.keep)
+        old_before(time, self.keep)
     }
 
     /// The interval between searches for old files: `keep`, but at most `most`.

@@ -19,7 +19,7 @@ const NO_NUMBER: u64 = u64::MAX;
 /// The endpoint log of one port: the live file and the rotated ones.
 #[derive(Clone)]
 pub struct Chain {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     names: Names,
     numbering: Numbering,
 }

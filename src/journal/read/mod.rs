@@ -10,6 +10,7 @@ mod event;
 mod filter;
 mod follow;
 mod from_memory;
+mod held;
 mod horizon;
 mod look_up;
 mod needle;
