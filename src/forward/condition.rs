@@ -1,6 +1,6 @@
 //! The condition of a forwarder: whether it delivers, and why not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether a forwarder delivers, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Condition {
     pub since: Option<Instant>,
     /// Whether the backlog has reached a bound.
     pub is_full: bool,
+    /// For how long the stream drops repeats, if that is known.
+    pub duplicate_window: Option<Duration>,
 }
 
 /// What a forwarder does.

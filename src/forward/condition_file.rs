@@ -9,7 +9,7 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -56,6 +56,8 @@ pub struct SavedCondition {
     pub since: Option<Timestamp>,
     /// Whether the backlog has reached a bound.
     pub is_full: bool,
+    /// For how long the stream drops repeats, if that was known then.
+    pub duplicate_window: Option<Duration>,
 }
 
 /// Why a file says nothing of the destination.
@@ -191,7 +193,13 @@ fn write(destination: &str, condition: &Condition, clock: &dyn Clock) -> Value {
         "detail": detail.map(|text| text.chars().take(DETAIL_MAX).collect::<String>()),
         "since": condition.since.as_ref().and_then(time).map(|time| time.to_string()),
         "backlog_full": condition.is_full,
+        // Earlier programs of this version neither wrote nor read it.
+        "duplicate_window_ms": condition.duplicate_window.and_then(milliseconds),
     })
+}
+
+fn milliseconds(span: Duration) -> Option<u64> {
+    u64::try_from(span.as_millis()).ok()
 }
 
 /// The destination, and what is said of it.
@@ -205,6 +213,10 @@ fn read(object: &Value, is_present: bool) -> Option<(&str, SavedCondition)> {
         detail: text("detail").map(ToOwned::to_owned),
         since: text("since").and_then(|text| text.parse().ok()),
         is_full: object.get("backlog_full")?.as_bool()?,
+        duplicate_window: object
+            .get("duplicate_window_ms")
+            .and_then(Value::as_u64)
+            .map(Duration::from_millis),
     };
     is_known.then_some((text("destination")?, saved))
 }
@@ -232,6 +244,7 @@ mod tests {
             detail: Some(detail.to_owned()),
             since,
             is_full: true,
+            duplicate_window: Some(Duration::from_millis(90_500)),
         }
     }
 
@@ -261,6 +274,7 @@ mod tests {
             detail: Some("no\u{1b}\n".to_owned()),
             since: Some(since),
             is_full: true,
+            duplicate_window: Some(Duration::from_millis(90_500)),
         };
         assert_eq!(saved, expected);
         // Another reader at the same time is not taken for the writer.
@@ -275,6 +289,41 @@ mod tests {
             (last.is_present, last.detail.as_deref()),
             (false, Some("x"))
         );
+    }
+
+    #[test]
+    fn earlier_and_later_programs_of_this_version_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = file(dir.path(), "nats MNS");
+        writer.save(condition("x"), &SystemClock).unwrap();
+        let text = fs::read_to_string(writer.path()).unwrap();
+        let saved = writer.load().unwrap().unwrap();
+        let window = ",\"duplicate_window_ms\":90500";
+        for (is, expected) in [
+            // As an earlier program writes it.
+            ("", None),
+            (",\"duplicate_window_ms\":null", None),
+            (",\"duplicate_window_ms\":-1", None),
+            (window, saved.duplicate_window),
+            (
+                ",\"duplicate_window_ms\":90500,\"later\":[1]",
+                saved.duplicate_window,
+            ),
+        ] {
+            assert!(text.contains(window), "{text}");
+            fs::write(writer.path(), text.replace(window, is)).unwrap();
+            let expected = SavedCondition {
+                is_present: false,
+                duplicate_window: expected,
+                ..saved.clone()
+            };
+            let found = writer.load().unwrap().unwrap();
+            let found = SavedCondition {
+                is_present: false,
+                ..found
+            };
+            assert_eq!(found, expected, "{is}");
+        }
     }
 
     #[test]

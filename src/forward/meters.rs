@@ -43,6 +43,8 @@ pub struct Meters {
     pub ack: DurationHistogram,
     /// When the destination acknowledged last, in seconds since 1970; 0 for never.
     pub last_delivery_seconds: AtomicU64,
+    /// The duplicate window of the stream, in milliseconds; 0 if it is not known.
+    pub duplicate_window_ms: AtomicU64,
     /// How long the last saved progress had been unsaved, in milliseconds.
     pub saved_after_ms: AtomicU64,
     /// How long the present progress has been unsaved, in milliseconds; 0 if all of it is saved.
@@ -91,6 +93,7 @@ impl Default for Meters {
             is_connected: AtomicBool::new(false),
             ack: DurationHistogram::default(),
             last_delivery_seconds: zero(),
+            duplicate_window_ms: zero(),
             saved_after_ms: zero(),
             unsaved_ms: zero(),
             state: Mutex::default(),

@@ -23,6 +23,12 @@ pub trait Sink: Send + Sync + 'static {
         None
     }
 
+    /// For how long the destination drops what it has stored under the same id, if it does so for a
+    /// limited time and has said for how long.
+    fn duplicate_window(&self) -> Option<Duration> {
+        None
+    }
+
     /// Ends its connections and tasks. Nothing is sent after this.
     fn close(&self) -> impl Future<Output = ()> + Send;
 }

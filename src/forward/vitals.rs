@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::forward::answers::Answers;
 use crate::forward::condition::{Condition, Phase};
@@ -49,6 +50,8 @@ impl Vitals {
     pub fn condition(&self) -> Condition {
         let Self { gate, meters, .. } = self;
         let is_full = gate.is_full();
+        let window = meters.duplicate_window_ms.load(Ordering::Relaxed);
+        let duplicate_window = (window > 0).then(|| Duration::from_millis(window));
         if let Some(error) = &self.not_started {
             return Condition {
                 phase: Phase::NotStarted,
@@ -56,6 +59,7 @@ impl Vitals {
                 detail: Some(error.to_string()),
                 since: None,
                 is_full,
+                duplicate_window,
             };
         }
         let trouble = meters.trouble();
@@ -77,6 +81,7 @@ impl Vitals {
             since: trouble.as_ref().map(|it| it.since),
             detail: trouble.map(|it| it.detail),
             is_full,
+            duplicate_window,
         }
     }
 }

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use crate::forward::nats::connect::connect;
 use crate::forward::nats::connection::{Connection, NotConnected};
+use crate::forward::nats::duplicate_window::DuplicateWindow;
 use crate::forward::nats::leader::other_leader;
 use crate::forward::{Failure, NatsOptions, Reason};
 
@@ -31,6 +32,7 @@ type State = Result<Arc<Connection>, NotConnected>;
 /// Keeps a connection.
 pub(super) struct Link {
     state: watch::Receiver<State>,
+    window: watch::Receiver<Option<Duration>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -42,6 +44,7 @@ struct Keeper {
     options: NatsOptions,
     in_flight: usize,
     state: watch::Sender<State>,
+    window: DuplicateWindow,
     /// The server that is tried next.
     next: usize,
 }
@@ -52,17 +55,21 @@ impl Link {
         let (sender, state) = watch::channel(Err(disconnected("not connected yet")));
         // Random, so that replicas that start together do not all connect to the first one.
         let next = rand::random_range(0..options.servers.len().max(1));
+        let window = DuplicateWindow::new(&options);
+        let answers = window.answers();
         let keeper = Keeper {
             name: name.to_owned(),
             options,
             in_flight,
             state: sender,
+            window,
             next,
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(keeper.keep(stop.clone()));
         Self {
             state,
+            window: answers,
             stop,
             task: Mutex::new(Some(task)),
         }
@@ -80,6 +87,11 @@ impl Link {
     /// Whether there is a connection.
     pub(super) fn is_connected(&self) -> bool {
         self.state.borrow().is_ok()
+    }
+
+    /// The duplicate window of the stream, once a server has said it.
+    pub(super) fn duplicate_window(&self) -> Option<Duration> {
+        *self.window.borrow()
     }
 
     /// Ends the task and the connection.
@@ -198,18 +210,9 @@ impl Keeper {
     async fn stay(&self, connection: Connection) {
         let connection = Arc::new(connection);
         let _before = self.state.send_replace(Ok(connection.clone()));
-        let mut looks = interval(LOOK_INTERVAL);
-        // After a stall one look is enough; the missed ones are not made up for.
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = connection.lost() => break,
-                _now = looks.tick() => {
-                    if connection.is_spent() {
-                        break;
-                    }
-                }
-            }
+        tokio::select! {
+            () = until_lost(&connection) => {}
+            never = self.window.learn(&connection) => match never {},
         }
         // What waits for an answer on it fails now, and is sent on the next connection.
         connection.give_up();
@@ -228,6 +231,23 @@ impl Keeper {
             }
             is_new
         });
+    }
+}
+
+/// Waits until a connection is lost or should be replaced.
+async fn until_lost(connection: &Connection) {
+    let mut looks = interval(LOOK_INTERVAL);
+    // After a stall one look is enough; the missed ones are not made up for.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = connection.lost() => return,
+            _now = looks.tick() => {
+                if connection.is_spent() {
+                    return;
+                }
+            }
+        }
     }
 }
 

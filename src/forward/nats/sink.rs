@@ -1,5 +1,7 @@
 //! The destination itself: a notification becomes a message, and the answer to it a verdict.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
 use bytes::Bytes;
@@ -76,6 +78,10 @@ impl Sink for NatsSink {
 
     fn why_not_connected(&self) -> Option<Failure> {
         self.link.connection().err()
+    }
+
+    fn duplicate_window(&self) -> Option<Duration> {
+        self.link.duplicate_window()
     }
 
     async fn close(&self) {

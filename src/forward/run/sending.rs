@@ -244,5 +244,9 @@ impl<S: Sink> Run<S> {
         let is_connected = self.sink.is_connected();
         let why_not = (!is_connected).then(|| self.sink.why_not_connected());
         meters.note_connection(is_connected, why_not.flatten().as_ref(), now);
+        let window = self.sink.duplicate_window();
+        meters
+            .duplicate_window_ms
+            .store(window.map_or(0, ms), Ordering::Relaxed);
     }
 }
