@@ -84,7 +84,7 @@ fn assert_not_shown(setup: &Setup, endpoint: &Endpoint) {
 }
 
 /// The configuration of a stream with the subjects that are used here.
-fn config(change: impl FnOnce(&mut Config)) -> Config {
+pub fn config(change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config {
         name: STREAM.to_owned(),
         subjects: vec!["mns.>".to_owned()],
@@ -97,7 +97,7 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
 
 /// The users of a server: a client without a name may do everything, and the forwarder has these
 /// permissions.
-fn users(password: &str, permissions: &str) -> String {
+pub fn users(password: &str, permissions: &str) -> String {
     format!(
         "authorization {{ users: [ {{ user: admin, password: all }},\n{{ user: forwarder, \
          password: {password}, permissions: {{ {permissions} }} }} ] }}\nno_auth_user: admin"
@@ -106,7 +106,7 @@ fn users(password: &str, permissions: &str) -> String {
 
 /// Configures the endpoint to log in with a password file, and writes the file before the endpoint
 /// starts.
-fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
+pub fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
     let file = dir.join("password");
     fs::write(&file, password).unwrap();
     let options = setup.options.clone();
@@ -117,7 +117,7 @@ fn as_user(setup: &mut Setup, dir: &Path, password: &str) -> PathBuf {
 }
 
 /// Configures the endpoint to rotate logs early, and to delete them as soon as nothing needs them.
-fn rotating(options: Options) -> Options {
+pub fn rotating(options: Options) -> Options {
     options
         .set("logs.rotate_size", "8KiB")
         .set("logs.keep", "1s")

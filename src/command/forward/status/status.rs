@@ -20,7 +20,9 @@ use crate::journal::{escaped, json_text};
 /// Show what has been forwarded to each destination, and what is left.
 ///
 /// For each destination, prints what serve has forwarded and what is left, whether notifications
-/// are delivered, or why not, and how many dead letters (undeliverable notifications) there are.
+/// are delivered, or why not, how many dead letters (undeliverable notifications) there are, which
+/// log files are older than logs.keep and are kept for it, and for how long the stream still drops
+/// a repeat of the oldest notification (if forward.NAME.dedupe is "window").
 /// Reads only files in logs.dir, changes nothing, and may run beside serve. serve saves its cursors
 /// (how far it has forwarded) and the conditions of the destinations once a second. The
 /// notifications after a cursor are counted by reading the log, for at most 5 s for each
@@ -62,7 +64,7 @@ impl Status {
     }
 }
 
-/// A line on its cursor, and one on its condition.
+/// A line on its cursor, and further ones on its condition and on what is kept for it.
 fn text(settings: &Settings, known: &Known) -> String {
     let Settings {
         name, destination, ..
@@ -95,7 +97,20 @@ fn text(settings: &Settings, known: &Known) -> String {
         Ok(None) => "condition unknown: serve has saved none".to_owned(),
         Err(error) => format!("condition unknown: {error}"),
     };
-    let mut lines = vec![format!("{name} ({destination}): {summary}"), condition];
+    let held = match &known.held {
+        Ok(held) => format!("held files: {}", held.text()),
+        Err(error) => format!("held files: unknown: {error}"),
+    };
+    let window = known.window.as_ref().map(|window| match window {
+        Ok(left) => format!("window left: {}", left.text()),
+        Err(why) => format!("window left: unknown: {why}"),
+    });
+    let mut lines = vec![
+        format!("{name} ({destination}): {summary}"),
+        condition,
+        held,
+    ];
+    lines.extend(window);
     lines.extend(dead_letters(&known.dead_letters));
     // What a destination said may have characters that a terminal interprets.
     let lines = lines.iter().map(|line| escaped(line.as_bytes()));
@@ -165,6 +180,11 @@ fn condition(saved: &SavedCondition) -> String {
 fn object(settings: &Settings, known: &Known) -> Value {
     let dead = known.dead_letters.as_ref().ok();
     let last = dead.and_then(|dead| dead.last.as_ref());
+    let held = known.held.as_ref().ok();
+    let window = known
+        .window
+        .as_ref()
+        .and_then(|window| window.as_ref().ok());
     let mut object = json!({
         "name": settings.name,
         "destination": settings.destination.identity(),
@@ -174,6 +194,10 @@ fn object(settings: &Settings, known: &Known) -> Value {
             Cursor::Unusable(_) => "unusable",
         },
         "condition": known.condition.as_ref().ok().and_then(Option::as_ref).map(condition_object),
+        "held_files": held.map(|held| held.files),
+        "oldest_held_file": held.and_then(|held| held.oldest.as_ref()),
+        "duplicate_window_seconds": window.map(|left| left.window.as_secs()),
+        "window_left_seconds": window.map(|left| left.seconds),
         "dead_letters_kept": dead.map(|dead| dead.count),
         "last_dead_letter": last.map(|last| json!({
             "time": last.at.to_string(),
