@@ -1,7 +1,7 @@
 //! Forwarding by a real `serve` to a service that takes POST requests: what is sent, what follows
 //! from each answer, and that nothing is lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -171,6 +171,72 @@ fn a_notification_is_a_signed_request_with_its_attributes() {
         assert!(!is_signed_with(came, KEYS[1]));
     }
     endpoint.stop();
+}
+
+/// The headers and the body of what a service got, without what names the attempt. By message id.
+fn contents(hook: &Webhook) -> BTreeMap<String, (Vec<String>, Vec<u8>)> {
+    let content = |came: &Came| {
+        let headers = came.request.headers().iter();
+        let headers = headers.filter(|(name, _)| {
+            !matches!(name.as_str(), "webhook-timestamp" | "webhook-signature")
+        });
+        let mut headers: Vec<String> = headers
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        headers.sort();
+        let id = came.header("mns-message-id").to_owned();
+        (id, (headers, came.request.body().to_vec()))
+    };
+    hook.came().iter().map(content).collect()
+}
+
+#[test]
+fn what_is_forwarded_from_memory_is_what_the_log_has() {
+    for (request, format) in [("full", "text"), ("off", "text"), ("headers", "json")] {
+        let hook = Webhook::taking();
+        let mut setup = Setup::new(&hook.url()).with("ack", "forward");
+        let options = setup.options.set("logs.request", request);
+        setup.options = options.set("logs.format", format);
+        let endpoint = setup.start();
+        let (port, url) = (endpoint.address.port(), setup.host.url("x.pem"));
+        let messages: [(ContentFormat, &[u8]); 5] = [
+            (ContentFormat::Xml, b"one\n    two\r\n\n[three]"),
+            (ContentFormat::Json, "\u{738b} \\x41 \"".as_bytes()),
+            (ContentFormat::Simplified, b"\xff\x00\n\n\n"),
+            (ContentFormat::Xml, b""),
+            (ContentFormat::Simplified, &[b'x'; 20_000]),
+        ];
+        for (number, (format, message)) in messages.into_iter().enumerate() {
+            let draft = Draft::of(&format!("M{number}"), format, message, &url);
+            let id = format!("5E{number}");
+            let draft = draft.set("x-mns-request-id", &id).sign(&key(512));
+            assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "M{number}");
+        }
+        let from_memory = contents(&hook);
+        // Another destination has to read the files.
+        let again = Webhook::taking();
+        let secret = setup.dir.path().join("secret").display().to_string();
+        let options = setup.options.set("forward.again.to", "http");
+        let options = options.set("forward.again.url", &again.url());
+        let options = options.set("forward.again.secret_files", &secret);
+        setup.options = options.set("forward.again.start", "oldest");
+        let endpoint = setup.restart(endpoint.stop().1, port);
+        eventually_delivered(&again, 0..messages.len());
+        let from_files = contents(&again);
+        let host = |url: &str| url.replace("http://", "host: ").replace("/hook", "");
+        let same = from_files.into_iter().map(|(id, (headers, body))| {
+            let (there, here) = (host(&again.url()), host(&hook.url()));
+            let headers = headers.iter().map(|line| line.replace(&there, &here));
+            (id, (headers.collect(), body))
+        });
+        assert_eq!(from_memory, same.collect(), "{request} {format}");
+        let shows_id = from_memory["M1"]
+            .0
+            .iter()
+            .any(|it| it == "mns-request-id: 5E1");
+        assert_eq!(shows_id, request != "off");
+        endpoint.stop();
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl LogTail {
 
     /// Adds a batch that is in a file from the offset `start` on. It may be committed later: a
     /// follower takes no batch that ends behind the high-water mark.
-    pub(super) fn add(&self, file: FileId, start: u64, batch: &Entry) {
+    pub(in crate::journal) fn add(&self, file: FileId, start: u64, batch: &Entry) {
         if !self.is_followed() || batch.endpoint.is_empty() {
             return;
         }

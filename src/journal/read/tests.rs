@@ -9,17 +9,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use crate::disk::{Disk as _, Open, RealDisk};
+use crate::journal::logs::LogTail;
 use crate::journal::read::spans::{Next, split};
 use crate::journal::read::{
-    Budget, Chain, Event, Filter, Follower, Horizon, Lookup, Outcome, Position, Saved, Search,
-    SearchStart, Start, look_up, newest,
+    Budget, Chain, Event, Filter, Follower, Horizon, Lookup, Outcome, Position, RecordTime,
+    Remembered, RememberedRow, Saved, Search, SearchStart, Start, look_up, newest,
 };
-use crate::journal::{Log, Names, Numbering};
+use crate::journal::{
+    AcceptedRows, Entry, FileOptions, Journal, Log, LogFiles, LoggedNotification, Names, Numbering,
+    Settings,
+};
 
 const ALL: Budget = Budget::UNBOUNDED;
 
@@ -595,11 +600,9 @@ fn a_follower_of_logrotate_reads_its_numbers_the_other_way_round() {
 fn nothing_beyond_the_last_commit_is_read() {
     let dir = Dir::new();
     push(&dir, 1..=3);
-    let committed = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let committed = Arc::new(AtomicU64::new(0));
     let mark = committed.clone();
-    let horizon = Horizon::Committed(Box::new(move |_file| {
-        mark.load(std::sync::atomic::Ordering::Acquire)
-    }));
+    let horizon = Horizon::Committed(Box::new(move |_file| mark.load(Ordering::Acquire)));
     let mut follower = Follower::new(dir.chain(), horizon, Start::Oldest);
     assert_eq!(met(&mut follower), [""; 0]);
     let one = pushed(1, "m").len() as u64;
@@ -609,9 +612,122 @@ fn nothing_beyond_the_last_commit_is_read() {
         (one + 1, &[]),
         (3 * one, &["M2", "M3"]),
     ] {
-        committed.store(bytes, std::sync::atomic::Ordering::Release);
+        committed.store(bytes, Ordering::Release);
         assert_eq!(met(&mut follower), expected, "{bytes}");
     }
+}
+
+/// A follower at the end of a log of three pushes, and the memory in which a fourth one is too.
+fn remembered(dir: &Dir, committed: &Arc<AtomicU64>) -> Follower {
+    let tail = Arc::new(LogTail::default());
+    tail.follow();
+    push(dir, 1..=3);
+    let one = pushed(1, "m").len();
+    committed.store(3 * one as u64, Ordering::Release);
+    let mark = committed.clone();
+    let horizon = Horizon::Committed(Box::new(move |_file| mark.load(Ordering::Acquire)));
+    let follower = Follower::new(dir.chain(), horizon, Start::Oldest);
+    let mut follower = follower.with_tail(tail.clone());
+    assert!(follower.poll_tail().is_none(), "it has no position yet");
+    assert_eq!(met(&mut follower), ["M1", "M2", "M3"]);
+    push(dir, 4..=4);
+    let attributes: [(&str, &[u8]); 1] = [("MessageId", b"M4")];
+    let time = RecordTime::of_text("2026-11-24 10:00:00").unwrap();
+    let logged = LoggedNotification::copied(&attributes, None, time).unwrap();
+    let batch = Entry {
+        endpoint: pushed(4, "m").into_bytes(),
+        accepted: AcceptedRows::one(one, logged),
+        ..Entry::default()
+    };
+    tail.add(follower.file_id().unwrap(), 3 * one as u64, &batch);
+    follower
+}
+
+#[test]
+fn nothing_beyond_the_last_commit_is_taken_from_memory() {
+    let (dir, committed) = (Dir::new(), Arc::default());
+    let mut follower = remembered(&dir, &committed);
+    let one = pushed(1, "m").len() as u64;
+    let ids = |remembered: Option<Remembered>| {
+        let rows = remembered.unwrap().rows;
+        let id = |row: RememberedRow| row.notification.key.parts()[3].to_vec();
+        rows.into_iter().map(id).collect::<Vec<_>>()
+    };
+    assert!(ids(follower.poll_tail()).is_empty());
+    committed.store(4 * one, Ordering::Release);
+    assert_eq!(ids(follower.poll_tail()), [b"M4"]);
+    let end = Position::of(follower.at.as_ref().unwrap().open.file.as_ref(), 1, 4 * one);
+    assert_eq!(follower.trail()[0], end.unwrap());
+    assert!(ids(follower.poll_tail()).is_empty());
+}
+
+#[test]
+fn a_gap_and_possible_repeats_are_reported_before_anything_is_taken_from_memory() {
+    let (dir, committed) = (Dir::new(), Arc::default());
+    let mut follower = remembered(&dir, &committed);
+    committed.store(4 * pushed(1, "m").len() as u64, Ordering::Release);
+    follower.miss();
+    assert!(follower.poll_tail().is_none());
+    let events = follower.poll().unwrap().events;
+    assert!(matches!(
+        events[..],
+        [Event::Missed { .. }, Event::Row { .. }]
+    ));
+
+    let (dir, committed) = (Dir::new(), Arc::default());
+    let mut follower = remembered(&dir, &committed);
+    committed.store(4 * pushed(1, "m").len() as u64, Ordering::Release);
+    let link = follower.at.as_ref().unwrap().open.link.clone();
+    follower.mark_until(&link, u64::MAX);
+    assert!(follower.poll_tail().is_none());
+    let events = follower.poll().unwrap().events;
+    assert!(matches!(
+        events[..],
+        [Event::Row {
+            may_repeat: true,
+            ..
+        }]
+    ));
+}
+
+#[tokio::test]
+async fn what_somebody_did_to_the_log_is_not_in_memory() {
+    let dir = Dir::new();
+    let options = FileOptions {
+        dir: dir.dir.path().to_owned(),
+        port: 80,
+        mode: 0o640,
+    };
+    let files = LogFiles::open(options).unwrap();
+    let (journal, _) = Journal::start(files, Settings::default(), None).unwrap();
+    let tail = journal.tail();
+    let write = |id: u32| {
+        let endpoint = pushed(id, "m").into_bytes();
+        let attributes: [(&str, &[u8]); 1] = [("MessageId", b"M")];
+        let time = RecordTime::of_text("2026-11-24 10:00:00").unwrap();
+        let logged = LoggedNotification::copied(&attributes, None, time).unwrap();
+        journal.append(Entry {
+            accepted: AcceptedRows::one(endpoint.len(), logged),
+            endpoint,
+            ..Entry::default()
+        })
+    };
+    let id = dir.chain().links().unwrap()[0].id;
+    write(1).await.unwrap();
+    assert!(tail.at(id, 0).is_some());
+    // The journal looks at the file again, and writes nothing.
+    dir.append(pushed(2, "m").as_bytes());
+    journal.reopen();
+    let forgotten = async {
+        while tail.at(id, 0).is_some() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    let minute = std::time::Duration::from_secs(60);
+    tokio::time::timeout(minute, forgotten).await.unwrap();
+    write(3).await.unwrap();
+    let after = 2 * pushed(1, "m").len() as u64;
+    assert_eq!(tail.at(id, after).unwrap().bytes, pushed(3, "m").as_bytes());
 }
 
 #[test]
