@@ -43,6 +43,11 @@ impl<A> Waiting<A> {
         (Self { sender, thread }, Answered { receiver })
     }
 
+    /// Sends an answer, and none for others with it.
+    pub(crate) fn answer(self, answer: A) {
+        give(self.sender, answer, Others(Vec::new()));
+    }
+
     /// Whether nobody waits any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
@@ -62,7 +67,8 @@ impl<A> Answered<A> {
     }
 }
 
-/// Sends all answers, and wakes one task on each thread.
+/// Sends all answers, and wakes one task on each thread. All must be waiting for their answers now:
+/// the task that is woken holds those for the others until it takes its own.
 pub(crate) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
     let mut threads: Vec<(ThreadId, Others<A>)> = Vec::new();
     for (Waiting { sender, thread }, answer) in answers {

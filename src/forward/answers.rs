@@ -6,7 +6,8 @@
 //! unacknowledged neighbour may keep the cursor back.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -68,7 +69,15 @@ pub struct Answers {
 }
 
 type Answer = Result<Forwarded, NotForwarded>;
-type Sender = waiting::Waiting<Answer>;
+
+/// A push that waits.
+#[derive(Debug)]
+struct Sender {
+    waiting: waiting::Waiting<Answer>,
+    /// Whether its task waits for this answer already. Before that it waits for the journal, maybe
+    /// for long, and must not hold the answers for others.
+    is_ready: Arc<AtomicBool>,
+}
 
 /// A waiting push. Dropping it removes it from [`Answers`].
 #[derive(Debug)]
@@ -76,17 +85,24 @@ pub struct Waiting<'a> {
     answers: &'a Answers,
     key: NotificationKey,
     answer: Answered<Answer>,
+    is_ready: Arc<AtomicBool>,
 }
 
 impl Answers {
     /// Registers a push. The next outcome of its notification answers it.
     pub fn expect(&self, key: NotificationKey) -> Waiting<'_> {
-        let (waiting, answer) = Sender::new();
-        self.lock().entry(key.clone()).or_default().push(waiting);
+        let (waiting, answer) = waiting::Waiting::new();
+        let is_ready = Arc::new(AtomicBool::new(false));
+        let sender = Sender {
+            waiting,
+            is_ready: is_ready.clone(),
+        };
+        self.lock().entry(key.clone()).or_default().push(sender);
         Waiting {
             answers: self,
             key,
             answer,
+            is_ready,
         }
     }
 
@@ -127,13 +143,15 @@ impl Answers {
         let waiting: Vec<Vec<Sender>> = keys.filter_map(|key| all.remove(key)).collect();
         // The lock is released here, because what follows wakes threads that take it.
         drop(all);
+        let (ready, others): (Vec<Sender>, Vec<Sender>) = waiting
+            .into_iter()
+            .flatten()
+            .partition(|sender| sender.is_ready.load(Ordering::Acquire));
         // The answer is a closure because a proof cannot be cloned.
-        answer_all(
-            waiting
-                .into_iter()
-                .flatten()
-                .map(|waiting| (waiting, answer())),
-        );
+        answer_all(ready.into_iter().map(|sender| (sender.waiting, answer())));
+        for sender in others {
+            sender.waiting.answer(answer());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<NotificationKey, Vec<Sender>>> {
@@ -148,6 +166,7 @@ impl Waiting<'_> {
     /// [`NotForwarded`]
     pub async fn forwarded(mut self, deadline: Instant) -> Result<Forwarded, NotForwarded> {
         let begun = Instant::now();
+        self.is_ready.store(true, Ordering::Release);
         match timeout_at(deadline, self.answer.answer()).await {
             Ok(Some(answer)) => answer.inspect(|_| self.answers.waits.observe(begun.elapsed())),
             // A sender that is dropped without an answer proves nothing, just as a timeout.
@@ -162,7 +181,7 @@ impl Drop for Waiting<'_> {
         self.answer.close();
         let mut all = self.answers.lock();
         if let Some(waiting) = all.get_mut(&self.key) {
-            waiting.retain(|waiting| !waiting.is_closed());
+            waiting.retain(|sender| !sender.waiting.is_closed());
             if waiting.is_empty() {
                 all.remove(&self.key);
             }
@@ -210,6 +229,19 @@ mod tests {
         // Of the two that were acknowledged, and none of those that were not.
         let waits = answers.waits().counted();
         assert_eq!(waits.buckets.iter().map(|(_, count)| count).sum::<u64>(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_push_that_still_waits_for_the_journal_delays_no_other() {
+        let answers = Answers::default();
+        let (waits, busy) = (answers.expect(key("1")), answers.expect(key("2")));
+        let acknowledged = [key("1"), key("2")];
+        let (waits, ()) = tokio::join!(waits.forwarded(soon()), async {
+            let all = acknowledged.iter().map(|key| (key, Delivered::stored()));
+            answers.delivered(all);
+        });
+        waits.unwrap();
+        busy.forwarded(soon()).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -287,6 +287,7 @@ impl<S: Sink> Run<S> {
                     break;
                 };
                 self.take(done);
+                self.answer();
             }
         };
         drop(timeout(SAVE_TIMEOUT, saved).await);

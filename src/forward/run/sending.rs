@@ -196,6 +196,8 @@ impl<S: Sink> Run<S> {
             in forward_NAME.PORT.dead beside the logs"
         );
         self.meters.note_dead_letter(verdict.reason);
+        // What was acknowledged before counts first.
+        self.answer();
         if let Some(answers) = &self.answers {
             answers.dead_lettered(&outgoing.key);
         }
