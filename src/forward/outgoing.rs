@@ -1,4 +1,4 @@
-//! A notification on its way to a destination, as it was read from the endpoint log.
+//! A notification on its way to a destination, as the endpoint log has it.
 
 use bytes::Bytes;
 use jiff::Timestamp;

@@ -34,14 +34,15 @@ impl Journal {
         self.shared.high_water.subscribe()
     }
 
-    /// What was committed last, in memory. From now on it is kept for followers in this process.
+    /// The end of the endpoint log in memory. From now on it is kept for followers in this process.
     #[must_use]
     pub fn tail(&self) -> Arc<LogTail> {
         self.shared.tail.follow();
         self.shared.tail.clone()
     }
 
-    /// Whether anybody asked for the [`tail`](Self::tail), so that entries should be described.
+    /// Whether anybody asked for the [`tail`](Self::tail), so that each entry should have its
+    /// accepted rows.
     #[must_use]
     pub fn has_followers(&self) -> bool {
         self.shared.tail.is_followed()

@@ -169,7 +169,9 @@ impl Logs {
             );
         }
         self.sync_file(log)?;
-        self.tail.forget();
+        if log == Log::Endpoint {
+            self.tail.forget();
+        }
         let len = self.files.live[log].len().map_err(Fault::Refused)?;
         (self.written[log], self.floor[log]) = (len, len);
         self.written_back[log] = len;

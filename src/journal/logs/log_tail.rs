@@ -1,4 +1,4 @@
-//! The end of the endpoint log in memory: the batches that were committed last.
+//! The end of the endpoint log in memory: the batches that were written last.
 //!
 //! A follower in this process that keeps up takes its rows from here. Reading them back and parsing
 //! them would cost it several times as much CPU time. A follower that has fallen behind reads the
@@ -12,10 +12,11 @@ use crate::disk::FileId;
 use crate::journal::entry::Entry;
 use crate::journal::notification::AcceptedRow;
 
-/// How many bytes of the endpoint log are kept. Their notifications take about as much again.
+/// How many bytes of the endpoint log are kept. Their notifications take once or twice as much
+/// again.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The batches that were committed last.
+/// The batches that were written last.
 #[derive(Debug, Default)]
 pub struct LogTail {
     /// Nothing is kept before somebody follows.
@@ -28,6 +29,8 @@ pub struct LogTail {
 struct Batches {
     queue: VecDeque<Arc<TailBatch>>,
     bytes: usize,
+    /// How often all were forgotten because of what somebody did to the file.
+    changes: u64,
 }
 
 /// What one batch added to the endpoint log.
@@ -47,7 +50,7 @@ impl LogTail {
         self.is_followed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether anybody follows, so that entries should be described.
+    /// Whether anybody follows, so that each entry should have its accepted rows.
     pub(in crate::journal) fn is_followed(&self) -> bool {
         self.is_followed.load(Ordering::Relaxed)
     }
@@ -61,7 +64,7 @@ impl LogTail {
         let mut batches = self.lock();
         let rows = batch.accepted.all();
         if !batches.ends_at(file, start) || rows.is_none() {
-            *batches = Batches::default();
+            batches.clear();
         }
         if let Some(rows) = rows {
             batches.push(TailBatch {
@@ -74,13 +77,30 @@ impl LogTail {
     }
 
     /// Forgets all batches: the file that is written, or its content, is another one.
-    pub(super) fn forget(&self) {
-        *self.lock() = Batches::default();
+    pub(in crate::journal) fn forget(&self) {
+        let mut batches = self.lock();
+        batches.clear();
+        batches.changes = batches.changes.wrapping_add(1);
     }
 
-    /// The batch that begins at an offset of a file, if it is kept.
-    pub(in crate::journal) fn at(&self, file: FileId, start: u64) -> Option<Arc<TailBatch>> {
+    /// How often all batches were forgotten. A position in the file that was checked before the
+    /// last time may be followed by other bytes now, although the file is the same.
+    pub(in crate::journal) fn changes(&self) -> u64 {
+        self.lock().changes
+    }
+
+    /// The batch that begins at an offset of a file, if it is kept and `changes` is still their
+    /// number.
+    pub(in crate::journal) fn at(
+        &self,
+        file: FileId,
+        start: u64,
+        changes: u64,
+    ) -> Option<Arc<TailBatch>> {
         let batches = self.lock();
+        if batches.changes != changes {
+            return None;
+        }
         let place = batches.queue.binary_search_by_key(&start, |it| it.start);
         let found = batches.queue.get(place.ok()?)?;
         (found.file == file).then(|| found.clone())
@@ -92,6 +112,11 @@ impl LogTail {
 }
 
 impl Batches {
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.bytes = 0;
+    }
+
     fn ends_at(&self, file: FileId, start: u64) -> bool {
         let last = self.queue.back();
         last.is_some_and(|last| last.file == file && last.end() == start)
@@ -144,7 +169,7 @@ mod tests {
     }
 
     fn has(tail: &LogTail, starts: &[u64]) {
-        let found = (0..1000).filter(|start| tail.at(FILE, *start).is_some());
+        let found = (0..1000).filter(|start| tail.at(FILE, *start, tail.changes()).is_some());
         assert_eq!(found.collect::<Vec<_>>(), starts);
     }
 
@@ -152,10 +177,10 @@ mod tests {
     fn a_batch_is_found_where_it_begins_and_in_its_file() {
         let tail = two();
         has(&tail, &[100, 110]);
-        let found = tail.at(FILE, 110).unwrap();
+        let found = tail.at(FILE, 110, 0).unwrap();
         assert_eq!((found.end(), found.bytes.len()), (130, 20));
         let other = FileId { inode: 2, ..FILE };
-        assert!(tail.at(other, 100).is_none());
+        assert!(tail.at(other, 100, 0).is_none());
         // Refusals without a record change nothing.
         tail.add(FILE, 130, &batch(0));
         has(&tail, &[100, 110]);
@@ -178,10 +203,14 @@ mod tests {
         has(&tail, &[140]);
         tail.forget();
         has(&tail, &[]);
+        // Who does not know of the change finds nothing either.
+        tail.add(FILE, 140, &batch(10));
+        has(&tail, &[140]);
+        assert!(tail.at(FILE, 140, 0).is_none());
     }
 
     #[test]
-    fn nothing_is_kept_for_nobody_and_not_more_than_the_bound() {
+    fn without_a_follower_nothing_is_kept_and_never_more_than_the_bound() {
         let tail = LogTail::default();
         tail.add(FILE, 0, &batch(10));
         has(&tail, &[]);
@@ -193,6 +222,6 @@ mod tests {
         let end = u64::try_from(KEPT_BYTES_MAX).unwrap() + 10;
         tail.add(FILE, end, &batch(KEPT_BYTES_MAX + 1));
         has(&tail, &[]);
-        assert!(tail.at(FILE, end).is_none());
+        assert!(tail.at(FILE, end, 0).is_none());
     }
 }

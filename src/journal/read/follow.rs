@@ -48,6 +48,8 @@ pub struct Follower {
     /// known. Without them the next rows are read from the file.
     pub(super) tail: Option<Arc<LogTail>>,
     pub(super) before: Option<Surroundings>,
+    /// How often the memory was forgotten before the last read of the file.
+    pub(super) changes: u64,
 }
 
 /// A position in an open file.
@@ -80,6 +82,7 @@ impl Follower {
             again: None,
             tail: None,
             before: None,
+            changes: 0,
         }
     }
 
@@ -105,7 +108,7 @@ impl Follower {
         Some(at.successor.unnumbered().to_vec())
     }
 
-    /// When the last row was logged.
+    /// When the last row was logged, as far as it was read: from memory come no refusals.
     #[must_use]
     pub fn last_time(&self) -> Option<RecordTime> {
         self.last_time
@@ -123,6 +126,8 @@ impl Follower {
 
     /// Reads one chunk. Returns whether to poll again at once.
     fn read_on(&mut self, events: &mut Vec<Event>) -> io::Result<bool> {
+        // Before the file is read, so that a change after that is noticed too.
+        self.note_changes();
         if self.at.is_none() && !self.begin()? {
             return Ok(false);
         }
@@ -133,8 +138,8 @@ impl Follower {
         // Check the file after its bytes were read: if somebody truncated it and wrote to it
         // meanwhile, the bytes before the position are different.
         if file.len()? < at.offset || (!bytes.is_empty() && !self.is_in_place()?) {
-            self.go_back()?;
-            return Ok(false);
+            self.before = None;
+            return self.go_back();
         }
         let is_all = readable.ends_within(at.offset, bytes.len());
         // If a record may continue beyond this chunk, read it again with the next chunk.

@@ -32,19 +32,29 @@ pub struct RememberedRow {
 }
 
 impl Follower {
-    /// Takes rows from memory where that is possible: see [`poll_tail`](Self::poll_tail).
+    /// Takes rows from memory if possible: see [`poll_tail`](Self::poll_tail). Only for a follower
+    /// whose horizon is what is committed.
     #[must_use]
     pub fn with_tail(mut self, tail: Arc<LogTail>) -> Self {
         self.tail = Some(tail);
         self
     }
 
-    /// Takes what is in memory of the rows after the follower's position, a chunk at most. Never
-    /// blocks, and reads no file.
+    /// Notes how often the memory was forgotten. If that has happened since the last read of the
+    /// file, the bytes before the position may be others.
+    pub(super) fn note_changes(&mut self) {
+        let changes = self.tail.as_ref().map_or(0, |tail| tail.changes());
+        if self.changes != changes {
+            (self.changes, self.before) = (changes, None);
+        }
+    }
+
+    /// Takes what is in memory of the rows after the follower's position: a chunk, and the rest of
+    /// its last batch. Never blocks, and reads no file.
     ///
     /// Returns `None` if [`poll`](Self::poll) has to continue: the memory does not have the next
-    /// rows, the log continues in another file, or the rows may have been returned before. So
-    /// whatever somebody does to the files is noticed there, at the next poll of the file.
+    /// rows, the log continues in another file, a gap or possible repeats are to be reported, or
+    /// the journal has found that somebody changed the file.
     pub fn poll_tail(&mut self) -> Option<Remembered> {
         let (tail, at) = (self.tail.as_ref()?, self.at.as_mut()?);
         if self.again.is_some() || self.missed_after.is_some() {
@@ -52,11 +62,14 @@ impl Follower {
         }
         let id = at.open.link.id;
         let before = self.before.as_mut()?;
+        if tail.changes() != self.changes {
+            return None;
+        }
         let committed = self.horizon.committed(id);
         let begun = at.offset;
         let mut rows = Vec::new();
         while at.offset.saturating_sub(begun) < length(self.chunk_bytes_min)
-            && let Some(batch) = tail.at(id, at.offset)
+            && let Some(batch) = tail.at(id, at.offset, self.changes)
             && batch.end() <= committed
         {
             let place = |len: usize| before.position(&batch.bytes, len);

@@ -108,7 +108,7 @@ impl Surroundings {
         })
     }
 
-    /// Goes on to the end of `bytes`, which are those after the offset.
+    /// Advances the offset past `bytes`, which are those after it.
     pub(super) fn pass(&mut self, bytes: &[u8]) {
         let of_head = usize::from(HEAD_BYTES).saturating_sub(self.head.len());
         self.head

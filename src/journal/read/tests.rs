@@ -618,7 +618,7 @@ fn nothing_beyond_the_last_commit_is_read() {
 }
 
 /// A follower at the end of a log of three pushes, and the memory in which a fourth one is too.
-fn remembered(dir: &Dir, committed: &Arc<AtomicU64>) -> Follower {
+fn remembered(dir: &Dir, committed: &Arc<AtomicU64>) -> (Follower, Arc<LogTail>) {
     let tail = Arc::new(LogTail::default());
     tail.follow();
     push(dir, 1..=3);
@@ -631,22 +631,46 @@ fn remembered(dir: &Dir, committed: &Arc<AtomicU64>) -> Follower {
     assert!(follower.poll_tail().is_none(), "it has no position yet");
     assert_eq!(met(&mut follower), ["M1", "M2", "M3"]);
     push(dir, 4..=4);
-    let attributes: [(&str, &[u8]); 1] = [("MessageId", b"M4")];
+    tail.add(follower.file_id().unwrap(), 3 * one as u64, &described(4));
+    (follower, tail)
+}
+
+/// The entry of a push.
+fn described(id: u32) -> Entry {
+    let endpoint = pushed(id, "m").into_bytes();
+    let message_id = format!("M{id}");
+    let attributes = [("MessageId", message_id.as_bytes())];
     let time = RecordTime::of_text("2026-11-24 10:00:00").unwrap();
     let logged = LoggedNotification::copied(&attributes, None, time).unwrap();
-    let batch = Entry {
-        endpoint: pushed(4, "m").into_bytes(),
-        accepted: AcceptedRows::one(one, logged),
+    Entry {
+        accepted: AcceptedRows::one(endpoint.len(), logged),
+        endpoint,
         ..Entry::default()
-    };
-    tail.add(follower.file_id().unwrap(), 3 * one as u64, &batch);
-    follower
+    }
+}
+
+#[test]
+fn what_follows_a_change_of_the_file_is_not_taken_from_memory() {
+    let (dir, committed) = (Dir::new(), Arc::default());
+    let (mut follower, tail) = remembered(&dir, &committed);
+    let (one, id) = (pushed(1, "m").len() as u64, follower.file_id().unwrap());
+    // Somebody emptied the file, and it has grown to the follower's position again.
+    tail.forget();
+    assert!(follower.poll_tail().is_none(), "the end is another one");
+    fs::write(dir.live(), b"").unwrap();
+    push(&dir, 5..=8);
+    tail.add(id, 3 * one, &described(8));
+    committed.store(4 * one, Ordering::Release);
+    assert!(follower.poll_tail().is_none());
+    // It only goes back, and what it then finds must not wait for another commit.
+    assert!(!follower.poll().unwrap().is_at_end);
+    assert_eq!(met(&mut follower), ["missed", "M5", "M6", "M7", "M8"]);
 }
 
 #[test]
 fn nothing_beyond_the_last_commit_is_taken_from_memory() {
     let (dir, committed) = (Dir::new(), Arc::default());
-    let mut follower = remembered(&dir, &committed);
+    let (mut follower, _tail) = remembered(&dir, &committed);
     let one = pushed(1, "m").len() as u64;
     let ids = |remembered: Option<Remembered>| {
         let rows = remembered.unwrap().rows;
@@ -664,7 +688,7 @@ fn nothing_beyond_the_last_commit_is_taken_from_memory() {
 #[test]
 fn a_gap_and_possible_repeats_are_reported_before_anything_is_taken_from_memory() {
     let (dir, committed) = (Dir::new(), Arc::default());
-    let mut follower = remembered(&dir, &committed);
+    let (mut follower, _tail) = remembered(&dir, &committed);
     committed.store(4 * pushed(1, "m").len() as u64, Ordering::Release);
     follower.miss();
     assert!(follower.poll_tail().is_none());
@@ -675,7 +699,7 @@ fn a_gap_and_possible_repeats_are_reported_before_anything_is_taken_from_memory(
     ));
 
     let (dir, committed) = (Dir::new(), Arc::default());
-    let mut follower = remembered(&dir, &committed);
+    let (mut follower, _tail) = remembered(&dir, &committed);
     committed.store(4 * pushed(1, "m").len() as u64, Ordering::Release);
     let link = follower.at.as_ref().unwrap().open.link.clone();
     follower.mark_until(&link, u64::MAX);
@@ -701,25 +725,15 @@ async fn what_somebody_did_to_the_log_is_not_in_memory() {
     let files = LogFiles::open(options).unwrap();
     let (journal, _) = Journal::start(files, Settings::default(), None).unwrap();
     let tail = journal.tail();
-    let write = |id: u32| {
-        let endpoint = pushed(id, "m").into_bytes();
-        let attributes: [(&str, &[u8]); 1] = [("MessageId", b"M")];
-        let time = RecordTime::of_text("2026-11-24 10:00:00").unwrap();
-        let logged = LoggedNotification::copied(&attributes, None, time).unwrap();
-        journal.append(Entry {
-            accepted: AcceptedRows::one(endpoint.len(), logged),
-            endpoint,
-            ..Entry::default()
-        })
-    };
+    let write = |id: u32| journal.append(described(id));
     let id = dir.chain().links().unwrap()[0].id;
     write(1).await.unwrap();
-    assert!(tail.at(id, 0).is_some());
+    assert!(tail.at(id, 0, tail.changes()).is_some());
     // The journal looks at the file again, and writes nothing.
     dir.append(pushed(2, "m").as_bytes());
     journal.reopen();
     let forgotten = async {
-        while tail.at(id, 0).is_some() {
+        while tail.at(id, 0, tail.changes()).is_some() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
@@ -727,7 +741,10 @@ async fn what_somebody_did_to_the_log_is_not_in_memory() {
     tokio::time::timeout(minute, forgotten).await.unwrap();
     write(3).await.unwrap();
     let after = 2 * pushed(1, "m").len() as u64;
-    assert_eq!(tail.at(id, after).unwrap().bytes, pushed(3, "m").as_bytes());
+    assert_eq!(
+        tail.at(id, after, tail.changes()).unwrap().bytes,
+        pushed(3, "m").as_bytes()
+    );
 }
 
 #[test]
