@@ -353,10 +353,16 @@ fn refusals_are_a_verdict_on_a_message_only_if_a_later_one_is_taken() {
         ["M0", "M1", "M2"].into_iter().all(often).then_some(())
     });
     assert_eq!(dead_letters(&endpoint), []);
-    // Now only M1 is refused, so the refusal is a verdict on it.
-    hook.answers(|came, _| match came.message() {
+    // Now only M1 is refused, so the refusal is a verdict on it. If M2 were taken before M0, that
+    // would make the earlier refusals of M0 a verdict too.
+    let has_first = AtomicBool::new(false);
+    hook.answers(move |came, _| match came.message() {
         "M1" => Reply::Status(404, AGAIN),
-        _ => ok(),
+        "M2" if !has_first.load(Ordering::Relaxed) => Reply::Status(404, AGAIN),
+        id => {
+            has_first.fetch_or(id == "M0", Ordering::Relaxed);
+            ok()
+        }
     });
     let dead = eventually("M1 is a dead letter", || {
         let dead = dead_letters(&endpoint);
