@@ -55,8 +55,8 @@ impl LogTail {
         self.is_followed.load(Ordering::Relaxed)
     }
 
-    /// Adds a batch that is in a file from the offset `start` on. It may be committed later: a
-    /// follower takes no batch that ends behind the high-water mark.
+    /// Adds a batch that is in a file from the offset `start` on. It may be committed later, so a
+    /// follower takes no batch that ends beyond the high-water mark.
     pub(in crate::journal) fn add(&self, file: FileId, start: u64, batch: &Entry) {
         if !self.is_followed() || batch.endpoint.is_empty() {
             return;
@@ -89,8 +89,8 @@ impl LogTail {
         self.lock().changes
     }
 
-    /// The batch that begins at an offset of a file, if it is kept and `changes` is still their
-    /// number.
+    /// The batch that begins at an offset of a file, if it is kept and the number of changes is
+    /// still `changes`.
     pub(in crate::journal) fn at(
         &self,
         file: FileId,
