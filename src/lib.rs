@@ -27,6 +27,7 @@ pub mod meter;
 mod page;
 mod report;
 mod roots;
+mod runtime_thread;
 mod span;
 mod tls_error;
 mod waiting;

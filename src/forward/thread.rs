@@ -3,10 +3,12 @@
 //! A forwarder and the client of its destination wake each other for every burst. On one thread
 //! that costs no system call, and a burst that one of them makes is complete when the other runs.
 
-use std::{io, thread};
+use std::io;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::runtime_thread;
 
 /// The thread, which ends when this is dropped.
 #[derive(Debug)]
@@ -21,20 +23,9 @@ impl Thread {
     /// # Errors
     /// The system refuses a thread or what its runtime needs.
     pub fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        thread::Builder::new()
-            .name("forward".to_owned())
-            .spawn(move || {
-                // A runtime of one thread runs its tasks only inside `block_on`.
-                runtime.block_on(stopped.cancelled());
-                // A thread that hangs in a disk operation must not keep this one from ending.
-                runtime.shutdown_background();
-            })?;
         Ok(Self {
-            runtime: handle,
+            runtime: runtime_thread::start("forward", stop.clone())?,
             _stop: stop.drop_guard(),
         })
     }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::runtime_thread;
 
 /// Threads that serve connections. Dropping this ends them, and everything they serve.
 pub struct Workers {
@@ -89,17 +91,8 @@ impl Worker {
     }
 
     fn start(stop: CancellationToken) -> io::Result<Arc<Self>> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let worker = Self::of(runtime.handle().clone());
-        thread::Builder::new()
-            .name("worker".to_owned())
-            .spawn(move || {
-                // A runtime of one thread runs its tasks only inside `block_on`.
-                runtime.block_on(stop.cancelled());
-                // A thread that hangs in a disk operation must not keep this one from ending.
-                runtime.shutdown_background();
-            })?;
-        Ok(Arc::new(worker))
+        let runtime = runtime_thread::start("worker", stop)?;
+        Ok(Arc::new(Self::of(runtime)))
     }
 }
 

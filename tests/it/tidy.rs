@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 8] = [
         "page",
         "report",
         "roots",
+        "runtime_thread",
         "span",
         "tls_error",
         "waiting",
