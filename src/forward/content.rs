@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS};
 use serde_json::{Map, Value};
 
-use crate::forward::identity::ENCODED;
+use crate::forward::identity::{ENCODED, encoded};
 use crate::forward::{Body, Outgoing};
+use crate::journal::LoggedNotification;
 
 /// What is encoded in the value of a header: all but printable ASCII without blank, quotation mark
 /// and percent sign, as the bindings of CloudEvents have it.
@@ -24,41 +25,46 @@ pub(super) fn headers(
     id: &str,
     endpoint: &str,
 ) -> Vec<(&'static str, String)> {
-    let [owner, topic, subscription, message_id] = outgoing.key.parts();
-    let encoded = |value: &[u8]| percent_encode(value, IN_HEADER).to_string();
+    let notification = &*outgoing.notification;
+    let [owner, topic, subscription, message_id] = notification.key.parts();
+    let encoded = |value| encoded(value, IN_HEADER).into_owned();
     let mut headers = vec![
         ("Mns-Topic-Owner", encoded(owner)),
         ("Mns-Topic-Name", encoded(topic)),
         ("Mns-Subscription-Name", encoded(subscription)),
-        ("Mns-Subscriber", encoded(&outgoing.subscriber)),
+        ("Mns-Subscriber", encoded(&notification.subscriber)),
         ("Mns-Message-Id", encoded(message_id)),
-        ("Mns-Message-Tag", encoded(&outgoing.message_tag)),
-        ("Mns-Message-MD5", encoded(&outgoing.message_md5)),
-        ("Mns-Publish-Time", encoded(&outgoing.publish_time)),
+        ("Mns-Message-Tag", encoded(&notification.message_tag)),
+        ("Mns-Message-MD5", encoded(&notification.message_md5)),
+        ("Mns-Publish-Time", encoded(&notification.publish_time)),
         ("Mns-Endpoint", encoded(endpoint.as_bytes())),
         ("Mns-Sequence", outgoing.sequence.to_string()),
     ];
-    if let Some(request_id) = &outgoing.request_id {
+    if let Some(request_id) = &notification.request_id {
         headers.push(("Mns-Request-Id", encoded(request_id)));
     }
     if let Some(received) = outgoing.received {
         headers.push(("Mns-Received-At", received.to_string()));
     }
     if body == Body::CloudEvent {
-        cloud_event(&mut headers, outgoing, id);
+        cloud_event(&mut headers, notification, id);
     }
     headers
 }
 
 /// The attributes of a CloudEvent whose data is the message: its source is the topic, and its
 /// subject, which cannot be empty, the tag.
-fn cloud_event(headers: &mut Vec<(&'static str, String)>, outgoing: &Outgoing, id: &str) {
-    let [owner, topic, _subscription, _message_id] = outgoing.key.parts();
-    let encoded = |value: &[u8]| percent_encode(value, ENCODED).to_string();
+fn cloud_event(
+    headers: &mut Vec<(&'static str, String)>,
+    notification: &LoggedNotification,
+    id: &str,
+) {
+    let [owner, topic, _subscription, _message_id] = notification.key.parts();
     // A source is a URI, so its parts are encoded, and its percent signs once more as in any
     // header.
-    let source = format!("acs:mns::{}:topics/{}", encoded(owner), encoded(topic));
-    let in_header = |value: &[u8]| percent_encode(value, IN_HEADER).to_string();
+    let (owner, topic) = (encoded(owner, ENCODED), encoded(topic, ENCODED));
+    let source = format!("acs:mns::{owner}:topics/{topic}");
+    let in_header = |value| encoded(value, IN_HEADER).into_owned();
     headers.extend([
         ("ce-specversion", SPEC_VERSION.to_owned()),
         ("ce-type", EVENT_TYPE.to_owned()),
@@ -67,44 +73,45 @@ fn cloud_event(headers: &mut Vec<(&'static str, String)>, outgoing: &Outgoing, i
     ]);
     // CloudEvents: `time` is optional and must be RFC 3339, so a publish time that is not a number
     // is left out.
-    if let Some(time) = published(outgoing) {
+    if let Some(time) = published(notification) {
         headers.push(("ce-time", time.to_string()));
     }
     // CloudEvents: `subject` is optional and must not be empty.
-    if !outgoing.message_tag.is_empty() {
-        headers.push(("ce-subject", in_header(&outgoing.message_tag)));
+    if !notification.message_tag.is_empty() {
+        headers.push(("ce-subject", in_header(&notification.message_tag)));
     }
 }
 
-fn published(outgoing: &Outgoing) -> Option<Timestamp> {
-    let text = std::str::from_utf8(&outgoing.publish_time).ok()?;
+fn published(notification: &LoggedNotification) -> Option<Timestamp> {
+    let text = std::str::from_utf8(&notification.publish_time).ok()?;
     Timestamp::from_millisecond(text.parse().ok()?).ok()
 }
 
 /// The body of a notification.
 pub(super) fn body(outgoing: &Outgoing, body: Body) -> Bytes {
+    let notification = &*outgoing.notification;
     match body {
         // The binary mode of CloudEvents leaves the body as it is. A clone of `Bytes` copies
         // nothing.
-        Body::Message | Body::CloudEvent => outgoing.message.clone(),
-        Body::Json => json(outgoing),
+        Body::Message | Body::CloudEvent => notification.message.clone(),
+        Body::Json => json(notification),
     }
 }
 
 /// The nine attributes as a JSON object. A value that is not UTF-8 becomes `NAMEBase64`, so that no
 /// byte is lost.
-fn json(outgoing: &Outgoing) -> Bytes {
-    let [owner, topic, subscription, message_id] = outgoing.key.parts();
+fn json(notification: &LoggedNotification) -> Bytes {
+    let [owner, topic, subscription, message_id] = notification.key.parts();
     let attributes: [(&str, &[u8]); 9] = [
         ("TopicOwner", owner),
         ("TopicName", topic),
-        ("Subscriber", &outgoing.subscriber),
+        ("Subscriber", &notification.subscriber),
         ("SubscriptionName", subscription),
         ("MessageId", message_id),
-        ("Message", &outgoing.message),
-        ("MessageMD5", &outgoing.message_md5),
-        ("MessageTag", &outgoing.message_tag),
-        ("PublishTime", &outgoing.publish_time),
+        ("Message", &notification.message),
+        ("MessageMD5", &notification.message_md5),
+        ("MessageTag", &notification.message_tag),
+        ("PublishTime", &notification.publish_time),
     ];
     let mut object = Map::new();
     for (name, value) in attributes {
@@ -122,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::forward::identity::samples::{outgoing, usual};
+    use crate::forward::identity::samples::{changed, outgoing, usual};
 
     fn lines(outgoing: &Outgoing, body: Body) -> Vec<String> {
         let headers = headers(outgoing, body, "a/b", "host:8080");
@@ -155,11 +162,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_has_no_header() {
-        let bare = Outgoing {
-            request_id: None,
-            received: None,
-            ..usual()
-        };
+        let mut bare = changed(usual(), |it| it.request_id = None);
+        bare.received = None;
         assert_eq!(lines(&bare, Body::Message), USUAL[..10]);
     }
 
@@ -181,11 +185,10 @@ mod tests {
 
     #[test]
     fn a_cloud_event_leaves_out_what_it_must_not_have_empty() {
-        let odd = Outgoing {
-            message_tag: Bytes::new(),
-            publish_time: Bytes::from_static(b"yesterday"),
-            ..outgoing([b"1", b"a b", b"S", b"M"])
-        };
+        let odd = changed(outgoing([b"1", b"a b", b"S", b"M"]), |it| {
+            it.message_tag = Bytes::new();
+            it.publish_time = Bytes::from_static(b"yesterday");
+        });
         let lines = lines(&odd, Body::CloudEvent);
         assert_eq!(lines[12..].len(), 4);
         assert_eq!(lines[15], "ce-source: acs:mns::1:topics/a%2520b");
@@ -201,10 +204,7 @@ mod tests {
             + r#""MessageMD5":"075C3D4AEB2D2F2D6A4C17C9D6DBBEBB","MessageTag":"blue","#
             + r#""PublishTime":"1463476256857"}"#;
         assert_eq!(body(&usual(), Body::Json), json);
-        let binary = Outgoing {
-            message: Bytes::from_static(b"\xff\x00"),
-            ..usual()
-        };
+        let binary = changed(usual(), |it| it.message = Bytes::from_static(b"\xff\x00"));
         let json: Value = serde_json::from_slice(&body(&binary, Body::Json)).unwrap();
         assert_eq!(json["MessageBase64"], "/wA=");
         assert_eq!(json.get("Message"), None);
@@ -216,11 +216,11 @@ mod tests {
         fn no_value_ends_a_header_or_begins_another(
             values in proptest::array::uniform5(proptest::collection::vec(any::<u8>(), 0..40)),
         ) {
-            let outgoing = Outgoing {
-                message_tag: values[4].clone().into(),
-                request_id: Some(values[4].clone().into()),
-                ..outgoing([&values[0], &values[1], &values[2], &values[3]])
-            };
+            let outgoing = outgoing([&values[0], &values[1], &values[2], &values[3]]);
+            let outgoing = changed(outgoing, |it| {
+                it.message_tag = values[4].clone().into();
+                it.request_id = Some(values[4].clone().into());
+            });
             for (name, value) in headers(&outgoing, Body::CloudEvent, "id", "host") {
                 prop_assert!(value.bytes().all(|byte| byte.is_ascii_graphic()), "{}", name);
             }

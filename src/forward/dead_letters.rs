@@ -253,7 +253,7 @@ mod tests {
     fn ids(letters: &DeadLetters) -> Vec<String> {
         let id = |line: &Vec<u8>| {
             let letter = DeadLetter::of_line(line)?;
-            String::from_utf8(letter.outgoing.key.parts()[3].to_vec()).ok()
+            String::from_utf8(letter.outgoing.notification.key.parts()[3].to_vec()).ok()
         };
         let lines = letters.lines().unwrap();
         let ids = lines.iter().map(|line| id(line).unwrap_or_default());

@@ -5,6 +5,7 @@
 //! no time, and no two notifications share one. A long id is cut, and ends in a digest of the
 //! whole.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -24,15 +25,18 @@ pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_'
 /// end.
 #[must_use]
 pub fn identity(outgoing: &Outgoing) -> String {
-    let parts = outgoing.key.parts();
-    let mut id = parts
-        .map(|part| percent_encode(part, ENCODED).to_string())
-        .join("/");
+    let parts = outgoing.notification.key.parts();
+    let mut id = parts.map(|part| encoded(part, ENCODED)).join("/");
     // After four parts whose own slashes are encoded, so that no message id can look like a resend.
     if let Some(number) = outgoing.again {
         let _always_fits = write!(id, "/r{number}");
     }
     shortened(id, ID_BYTES_MAX, KEPT_BYTES)
+}
+
+/// Percent-encodes what is in a set. A value without any of it, as most are, is not copied.
+pub(super) fn encoded<'v>(value: &'v [u8], set: &'static AsciiSet) -> Cow<'v, str> {
+    percent_encode(value, set).into()
 }
 
 /// Returns a text of ASCII as it is. If it is longer than `max`, returns its first `kept` bytes, a
@@ -56,13 +60,15 @@ pub(super) fn digest(bytes: &[u8]) -> u128 {
 /// A notification that the tests of this module share.
 #[cfg(test)]
 pub(super) mod samples {
+    use std::sync::Arc;
+
     use bytes::Bytes;
 
     use crate::forward::Outgoing;
-    use crate::journal::NotificationKey;
+    use crate::journal::{LoggedNotification, NotificationKey};
 
     pub(crate) fn outgoing(parts: [&[u8]; 4]) -> Outgoing {
-        Outgoing {
+        let notification = LoggedNotification {
             key: NotificationKey::of(parts),
             message: Bytes::from_static(b"I am test message 0."),
             message_md5: Bytes::from_static(b"075C3D4AEB2D2F2D6A4C17C9D6DBBEBB"),
@@ -70,11 +76,24 @@ pub(super) mod samples {
             publish_time: Bytes::from_static(b"1463476256857"),
             subscriber: Bytes::from_static(b"1269128356620446"),
             request_id: Some(Bytes::from_static(b"573AE020B2B71CFC6801A6EF")),
+            time: None,
+        };
+        Outgoing {
+            notification: Arc::new(notification),
             received: Some("2016-05-17T09:10:56Z".parse().unwrap()),
             position: "1-2-3".parse().unwrap(),
             sequence: 42,
             again: None,
         }
+    }
+
+    /// The same with other values.
+    pub(crate) fn changed(
+        mut outgoing: Outgoing,
+        change: impl FnOnce(&mut LoggedNotification),
+    ) -> Outgoing {
+        change(Arc::make_mut(&mut outgoing.notification));
+        outgoing
     }
 
     pub(crate) fn usual() -> Outgoing {

@@ -1,5 +1,7 @@
 //! A dead letter: one line of JSON with all that its notification was made of.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::forward::{Outgoing, Reason};
-use crate::journal::{NotificationKey, json_text};
+use crate::journal::{LoggedNotification, NotificationKey, json_text};
 
 /// Why a notification became a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,8 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Its line, without a line feed.
     pub(super) fn line(outgoing: &Outgoing, verdict: &Verdict) -> String {
-        let [owner, topic, subscription, message_id] = outgoing.key.parts();
+        let notification = &*outgoing.notification;
+        let [owner, topic, subscription, message_id] = notification.key.parts();
         let mut object = Map::new();
         object.insert("time".to_owned(), json!(verdict.at.to_string()));
         object.insert("reason".to_owned(), json!(verdict.reason.key()));
@@ -44,17 +47,17 @@ impl DeadLetter {
         object.insert("sequence".to_owned(), json!(outgoing.sequence));
         let received = outgoing.received.map(|received| received.to_string());
         object.insert("received".to_owned(), json!(received));
-        let request_id = outgoing.request_id.as_deref();
+        let request_id = notification.request_id.as_deref();
         for (name, value) in [
             ("RequestId", request_id),
-            ("MessageMD5", Some(&*outgoing.message_md5)),
+            ("MessageMD5", Some(&*notification.message_md5)),
             ("TopicOwner", Some(owner)),
-            ("PublishTime", Some(&*outgoing.publish_time)),
-            ("Subscriber", Some(&*outgoing.subscriber)),
-            ("MessageTag", Some(&*outgoing.message_tag)),
+            ("PublishTime", Some(&*notification.publish_time)),
+            ("Subscriber", Some(&*notification.subscriber)),
+            ("MessageTag", Some(&*notification.message_tag)),
             ("SubscriptionName", Some(subscription)),
             ("MessageId", Some(message_id)),
-            ("Message", Some(&*outgoing.message)),
+            ("Message", Some(&*notification.message)),
             ("TopicName", Some(topic)),
         ] {
             let Some(value) = value else { continue };
@@ -86,6 +89,17 @@ impl DeadLetter {
             value("SubscriptionName")?,
             value("MessageId")?,
         ];
+        let notification = LoggedNotification {
+            key: NotificationKey::of(key.each_ref().map(Vec::as_slice)),
+            message: Bytes::from(value("Message")?),
+            message_md5: value("MessageMD5")?.into(),
+            message_tag: value("MessageTag")?.into(),
+            publish_time: value("PublishTime")?.into(),
+            subscriber: value("Subscriber")?.into(),
+            // Not an error: a push may have had none that was logged.
+            request_id: value("RequestId").map(Bytes::from),
+            time: None,
+        };
         Some(Self {
             verdict: Verdict {
                 reason: text("reason")?.parse().ok()?,
@@ -94,14 +108,7 @@ impl DeadLetter {
                 at: text("time")?.parse().ok()?,
             },
             outgoing: Outgoing {
-                key: NotificationKey::of(key.each_ref().map(Vec::as_slice)),
-                message: Bytes::from(value("Message")?),
-                message_md5: value("MessageMD5")?.into(),
-                message_tag: value("MessageTag")?.into(),
-                publish_time: value("PublishTime")?.into(),
-                subscriber: value("Subscriber")?.into(),
-                // Not an error: a push may have had none that was logged.
-                request_id: value("RequestId").map(Bytes::from),
+                notification: Arc::new(notification),
                 received: text("received").and_then(|text| text.parse().ok()),
                 position: text("position")?.parse().ok()?,
                 sequence: number("sequence")?,
@@ -118,7 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::forward::identity::samples::{outgoing, usual};
+    use crate::forward::identity::samples::{changed, outgoing, usual};
 
     fn verdict() -> Verdict {
         Verdict {
@@ -148,10 +155,13 @@ mod tests {
             is_bare in any::<bool>(),
         ) {
             let [owner, topic, subscription, id, tag, message] = &values;
-            let mut outgoing = outgoing([owner, topic, subscription, id]);
-            (outgoing.message_tag, outgoing.message) = (tag.clone().into(), message.clone().into());
+            let outgoing = outgoing([owner, topic, subscription, id]);
+            let mut outgoing = changed(outgoing, |it| {
+                (it.message_tag, it.message) = (tag.clone().into(), message.clone().into());
+            });
             if is_bare {
-                (outgoing.request_id, outgoing.received) = (None, None);
+                outgoing = changed(outgoing, |it| it.request_id = None);
+                outgoing.received = None;
             }
             let line = DeadLetter::line(&outgoing, &verdict());
             prop_assert!(!line.contains('\n'));

@@ -1,28 +1,18 @@
 //! A notification on its way to a destination, as the endpoint log has it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::journal::{LoggedNotification, NotificationKey, Position, Row};
+use crate::journal::{LoggedNotification, Position, Row};
 
-/// A notification on its way to a destination. All values are as they were published.
+/// A notification on its way to a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Owner, topic, subscription and message id: what the id for de-duplication is made of.
-    pub key: NotificationKey,
-    /// The message. Base64 stays base64.
-    pub message: Bytes,
-    /// Upper-case hex MD5 of the message, as MNS states it.
-    pub message_md5: Bytes,
-    /// The tag that the publisher gave, or nothing.
-    pub message_tag: Bytes,
-    /// Milliseconds since 1970, as text.
-    pub publish_time: Bytes,
-    /// Account id of the subscription's owner.
-    pub subscriber: Bytes,
-    /// The `x-mns-request-id` of the push. `None` if it is not logged.
-    pub request_id: Option<Bytes>,
+    /// The notification. Its key is what the id for de-duplication is made of.
+    pub notification: Arc<LoggedNotification>,
     /// When it was received, to the second.
     pub received: Option<Timestamp>,
     /// The position of its row in the endpoint log.
@@ -47,22 +37,16 @@ impl Outgoing {
             found.map(|(_, value)| Bytes::from(std::mem::take(value)))
         };
         let notification = LoggedNotification::of(take, request_id.map(Bytes::from), time)?;
-        Some(Self::at(position, notification, zone))
+        Some(Self::at(position, Arc::new(notification), zone))
     }
 
     /// Takes what is sent of a notification whose row begins at a position, without a sequence
     /// number.
     #[must_use]
-    pub fn at(position: Position, notification: LoggedNotification, zone: &TimeZone) -> Self {
+    pub fn at(position: Position, notification: Arc<LoggedNotification>, zone: &TimeZone) -> Self {
         let moments = notification.time.and_then(|time| time.moments(zone));
         Self {
-            key: notification.key,
-            message: notification.message,
-            message_md5: notification.message_md5,
-            message_tag: notification.message_tag,
-            publish_time: notification.publish_time,
-            subscriber: notification.subscriber,
-            request_id: notification.request_id,
+            notification,
             // When the clocks are set back, a local time has two readings. The first one is used.
             received: moments.map(|(first, _)| first),
             position,
@@ -76,14 +60,16 @@ impl Outgoing {
     /// The memory that it takes while it is in flight, in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let parts = self.key.parts().map(<[u8]>::len).into_iter();
+        let notification = &self.notification;
+        let parts = notification.key.parts().map(<[u8]>::len).into_iter();
         let values = [
-            self.message.len(),
-            self.message_md5.len(),
-            self.message_tag.len(),
-            self.publish_time.len(),
-            self.subscriber.len(),
-            self.request_id.as_ref().map_or(0, Bytes::len),
+            notification.message.len(),
+            notification.message_md5.len(),
+            notification.message_tag.len(),
+            notification.publish_time.len(),
+            notification.subscriber.len(),
+            notification.request_id.as_ref().map_or(0, Bytes::len),
+            size_of::<LoggedNotification>(),
             size_of::<Self>(),
         ];
         parts.chain(values).fold(0, usize::saturating_add)

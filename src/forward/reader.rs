@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -113,10 +112,7 @@ impl Reader {
             ReadRow {
                 end: row.end,
                 bytes: u64::try_from(row.bytes).unwrap_or(u64::MAX),
-                outgoing: is_sent.then(|| {
-                    let notification = Arc::unwrap_or_clone(row.notification);
-                    Outgoing::at(row.position, notification, &self.zone)
-                }),
+                outgoing: is_sent.then(|| Outgoing::at(row.position, row.notification, &self.zone)),
             }
         });
         Some(Chunk {

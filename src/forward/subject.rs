@@ -6,10 +6,8 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::percent_encode;
-
 use crate::forward::Outgoing;
-use crate::forward::identity::{ENCODED, ID_BYTES_MAX, digest, shortened};
+use crate::forward::identity::{ENCODED, ID_BYTES_MAX, digest, encoded, shortened};
 
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 255;
@@ -99,12 +97,13 @@ impl Field {
     }
 
     fn write(self, token: &mut String, outgoing: &Outgoing, id: &str, shards: u32) {
-        let [owner, topic, subscription, _message_id] = outgoing.key.parts();
+        let notification = &outgoing.notification;
+        let [owner, topic, subscription, _message_id] = notification.key.parts();
         let value = match self {
             Self::Owner => owner,
             Self::Topic => topic,
             Self::Subscription => subscription,
-            Self::Tag => &outgoing.message_tag,
+            Self::Tag => &notification.message_tag,
             Self::Shard => {
                 let _always_fits = write!(token, "{}", shard(id, shards));
                 return;
@@ -117,7 +116,7 @@ impl Field {
             }
         };
         let max = self.bytes_max();
-        let value = percent_encode(value, ENCODED).to_string();
+        let value = encoded(value, ENCODED).into_owned();
         token.push_str(&shortened(value, max, max.saturating_sub(DIGEST_BYTES)));
     }
 }
@@ -271,7 +270,7 @@ mod tests {
 
     use super::*;
     use crate::forward::identity::identity;
-    use crate::forward::identity::samples::{outgoing, usual};
+    use crate::forward::identity::samples::{changed, outgoing, usual};
 
     fn subject(template: &str, outgoing: &Outgoing) -> String {
         let template = SubjectTemplate::parse(template).unwrap();
@@ -299,10 +298,9 @@ mod tests {
 
     #[test]
     fn a_value_is_one_token_and_never_a_wildcard() {
-        let odd = Outgoing {
-            message_tag: Bytes::from_static(b">"),
-            ..outgoing([b"1", b"a.b *", b"", b"M"])
-        };
+        let odd = changed(outgoing([b"1", b"a.b *", b"", b"M"]), |it| {
+            it.message_tag = Bytes::from_static(b">");
+        });
         assert_eq!(
             subject("{topic}.{tag}.{subscription}.-", &odd),
             "a%2Eb%20%2A.%3E._.-"
@@ -380,7 +378,7 @@ mod tests {
             [a, b, c, d, tag] in [any_part(), any_part(), any_part(), any_part(), any_part()],
             shards in any::<u32>(),
         ) {
-            let outgoing = Outgoing { message_tag: tag.into(), ..outgoing([&a, &b, &c, &d]) };
+            let outgoing = changed(outgoing([&a, &b, &c, &d]), |it| it.message_tag = tag.into());
             let all = "mns.{owner}.{topic}.{subscription}.{tag}.{shard}.{id}";
             let template = SubjectTemplate::parse(all).unwrap();
             let subject = template.subject(&outgoing, &identity(&outgoing), shards);

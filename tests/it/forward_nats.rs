@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
@@ -14,7 +15,7 @@ use mns_endpoint::forward::{
     NewStream, Outgoing, Reason, Settings, Sink as _, StartAt, SubjectTemplate, TlsOptions, Weight,
     WhenFull, examine,
 };
-use mns_endpoint::journal::NotificationKey;
+use mns_endpoint::journal::{LoggedNotification, NotificationKey};
 
 use crate::support::{Identity, Nats, NatsSetup, finish};
 
@@ -74,7 +75,7 @@ pub fn start(options: &NatsOptions) -> NatsSink {
 }
 
 pub fn message(id: &str, text: &str) -> Outgoing {
-    Outgoing {
+    let notification = LoggedNotification {
         key: NotificationKey::of([b"1269128356620446", b"T", b"S", id.as_bytes()]),
         message: Bytes::copy_from_slice(text.as_bytes()),
         message_md5: b"075C3D4AEB2D2F2D6A4C17C9D6DBBEBB"[..].into(),
@@ -82,6 +83,10 @@ pub fn message(id: &str, text: &str) -> Outgoing {
         publish_time: b"1463476256857"[..].into(),
         subscriber: b"1269128356620446"[..].into(),
         request_id: None,
+        time: None,
+    };
+    Outgoing {
+        notification: Arc::new(notification),
         received: None,
         position: "1-2-3".parse().unwrap(),
         sequence: 1,

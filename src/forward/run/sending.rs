@@ -184,7 +184,11 @@ impl<S: Sink> Run<S> {
         let Some(outgoing) = self.window.take(ticket) else {
             return;
         };
-        let [_, topic, _, id] = outgoing.key.parts().map(String::from_utf8_lossy);
+        let [_, topic, _, id] = outgoing
+            .notification
+            .key
+            .parts()
+            .map(String::from_utf8_lossy);
         let (reason, attempts) = (verdict.reason.key(), verdict.attempts);
         warn!(
             destination,
@@ -199,7 +203,7 @@ impl<S: Sink> Run<S> {
         // What was acknowledged before counts first.
         self.answer();
         if let Some(answers) = &self.answers {
-            answers.dead_lettered(&outgoing.key);
+            answers.dead_lettered(&outgoing.notification.key);
         }
         self.settle(ticket, Settled::DeadLettered);
     }
@@ -218,7 +222,9 @@ impl<S: Sink> Run<S> {
             .filter(|_| !self.acknowledged.is_empty())
         {
             let acknowledged = self.acknowledged.iter();
-            answers.delivered(acknowledged.map(|(outgoing, proof)| (&outgoing.key, *proof)));
+            answers.delivered(
+                acknowledged.map(|(outgoing, proof)| (&outgoing.notification.key, *proof)),
+            );
             self.acknowledged.clear();
         }
     }

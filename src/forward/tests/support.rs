@@ -95,7 +95,7 @@ impl Fake {
 }
 
 pub(in crate::forward) fn id(outgoing: &Outgoing) -> String {
-    String::from_utf8(outgoing.key.parts()[3].to_vec()).unwrap()
+    String::from_utf8(outgoing.notification.key.parts()[3].to_vec()).unwrap()
 }
 
 impl Sink for FakeSink {

@@ -5,15 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use crate::forward::backoff::Backoff;
+use crate::forward::identity::samples::outgoing;
 use crate::forward::watermark::{Ticket, Watermark};
 use crate::forward::window::entry::REFUSALS;
 use crate::forward::window::window::PROBES;
 use crate::forward::window::{Limits, Next, Window};
 use crate::forward::{Failure, Outgoing, Reason};
-use crate::journal::NotificationKey;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -64,19 +62,7 @@ impl Sent {
 }
 
 fn message() -> Outgoing {
-    Outgoing {
-        key: NotificationKey::of([b"1", b"t", b"s", b"m"]),
-        message: "hello".into(),
-        message_md5: Bytes::new(),
-        message_tag: Bytes::new(),
-        publish_time: Bytes::new(),
-        subscriber: Bytes::new(),
-        request_id: None,
-        received: None,
-        position: "1-2-3".parse().unwrap(),
-        sequence: 1,
-        again: None,
-    }
+    outgoing([b"1", b"t", b"s", b"m"])
 }
 
 fn refused() -> Failure {

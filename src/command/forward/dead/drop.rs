@@ -86,7 +86,7 @@ fn named(wanted: &str, lines: &[Vec<u8>]) -> anyhow::Result<Vec<Vec<u8>>> {
             continue;
         };
         let id = identity(&letter.outgoing);
-        let [_owner, _topic, _subscription, message_id] = letter.outgoing.key.parts();
+        let [_owner, _topic, _subscription, message_id] = letter.outgoing.notification.key.parts();
         if id == wanted || message_id == wanted.as_bytes() {
             found.entry(id).or_default().push(line.clone());
         }

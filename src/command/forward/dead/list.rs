@@ -78,7 +78,7 @@ fn object(letter: &DeadLetter, line: &[u8]) -> Value {
         object.remove("Message");
         object.remove("MessageBase64");
         object.insert("id".to_owned(), json!(identity(&letter.outgoing)));
-        let bytes = letter.outgoing.message.len();
+        let bytes = letter.outgoing.notification.message.len();
         object.insert("message_bytes".to_owned(), json!(bytes));
     }
     object
