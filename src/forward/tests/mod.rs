@@ -9,4 +9,5 @@
 mod bounds;
 mod delivery;
 mod from_memory;
+mod stop;
 pub(super) mod support;
