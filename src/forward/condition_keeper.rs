@@ -12,7 +12,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::forward::condition::Condition;
 use crate::forward::condition_file::ConditionFile;
 use crate::forward::source::Source;
 use crate::forward::vitals::Vitals;
@@ -29,9 +28,6 @@ pub(super) struct ConditionKeeper {
 struct Kept {
     vitals: Vitals,
     file: ConditionFile,
-    /// The duplicate window that an earlier process saved. It is shown until this one knows it: the
-    /// destination may be away for long.
-    window_before: Option<Duration>,
     /// Whether the last save failed, which is logged once.
     has_failed: bool,
 }
@@ -42,8 +38,13 @@ impl ConditionKeeper {
             let file = source.condition(&vitals.settings);
             // A file that cannot be used is replaced anyway.
             let before = file.load().ok().flatten();
+            // The destination may be away for long, and the window matters most then.
+            if let Some(window) = before.and_then(|saved| saved.duplicate_window)
+                && vitals.settings.has_duplicate_window()
+            {
+                vitals.meters.note_former_duplicate_window(window);
+            }
             Kept {
-                window_before: before.and_then(|saved| saved.duplicate_window),
                 file,
                 vitals: vitals.clone(),
                 has_failed: false,
@@ -87,17 +88,11 @@ impl ConditionKeeper {
 
 impl Kept {
     fn is_due(&self) -> bool {
-        !self.file.has(&self.condition())
-    }
-
-    fn condition(&self) -> Condition {
-        let mut condition = self.vitals.condition();
-        condition.duplicate_window = condition.duplicate_window.or(self.window_before);
-        condition
+        !self.file.has(&self.vitals.condition())
     }
 
     fn save(&mut self, clock: &dyn Clock) {
-        let saved = self.file.save(self.condition(), clock);
+        let saved = self.file.save(self.vitals.condition(), clock);
         if let (Err(error), false) = (&saved, self.has_failed) {
             let (destination, path) = (self.vitals.name(), self.file.path().display());
             warn!(destination, %path, %error, "Cannot save the condition of a destination: \

@@ -44,7 +44,7 @@ pub struct Meters {
     /// When the destination acknowledged last, in seconds since 1970; 0 for never.
     pub last_delivery_seconds: AtomicU64,
     /// The duplicate window of the stream, in milliseconds; 0 if it is not known.
-    pub duplicate_window_ms: AtomicU64,
+    duplicate_window_ms: AtomicU64,
     /// How long the last saved progress had been unsaved, in milliseconds.
     pub saved_after_ms: AtomicU64,
     /// How long the present progress has been unsaved, in milliseconds; 0 if all of it is saved.
@@ -101,10 +101,38 @@ impl Default for Meters {
     }
 }
 
+/// Whole milliseconds.
+pub(in crate::forward) fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Meters {
     /// Attempts that failed, by reason.
     pub fn failures(&self) -> impl Iterator<Item = (Reason, u64)> {
         self.failures.counted()
+    }
+
+    /// The duplicate window of the stream. `None`: it is not known, or the destination has none.
+    #[must_use]
+    pub fn duplicate_window(&self) -> Option<Duration> {
+        let window = self.duplicate_window_ms.load(Ordering::Relaxed);
+        (window > 0).then(|| Duration::from_millis(window))
+    }
+
+    pub(in crate::forward) fn note_duplicate_window(&self, window: Duration) {
+        self.duplicate_window_ms
+            .store(ms(window), Ordering::Relaxed);
+    }
+
+    /// Notes the duplicate window that an earlier process knew, unless this one knows it already.
+    pub(in crate::forward) fn note_former_duplicate_window(&self, window: Duration) {
+        // It stays as it is if it is known.
+        let _known = self.duplicate_window_ms.compare_exchange(
+            0,
+            ms(window),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
     }
 
     /// Dead letters, by reason.

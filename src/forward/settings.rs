@@ -213,4 +213,13 @@ impl Settings {
     pub fn selects(&self, topic: &[u8]) -> bool {
         self.topics.is_empty() || self.topics.iter().any(|name| name.as_bytes() == topic)
     }
+
+    /// Whether the destination drops repeats for a limited time.
+    #[must_use]
+    pub fn has_duplicate_window(&self) -> bool {
+        match &self.destination {
+            Destination::Nats(options) => options.dedupe == Dedupe::Window,
+            Destination::Http(_) => false,
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use crate::forward::answers::Answers;
 use crate::forward::condition::{Condition, Phase};
@@ -50,8 +49,7 @@ impl Vitals {
     pub fn condition(&self) -> Condition {
         let Self { gate, meters, .. } = self;
         let is_full = gate.is_full();
-        let window = meters.duplicate_window_ms.load(Ordering::Relaxed);
-        let duplicate_window = (window > 0).then(|| Duration::from_millis(window));
+        let duplicate_window = meters.duplicate_window();
         if let Some(error) = &self.not_started {
             return Condition {
                 phase: Phase::NotStarted,

@@ -95,6 +95,15 @@ fn write_backlog(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result {
         each(all, |meters| load(&meters.backlog_seconds)),
     )?;
     families.gauges(
+        "forward_duplicate_window_seconds",
+        "How long the stream drops repeats; 0 if that is not known, or without a time",
+        each(all, |meters| {
+            meters
+                .duplicate_window()
+                .map_or(0, |window| window.as_secs())
+        }),
+    )?;
+    families.gauges(
         "forward_in_flight",
         "Notifications that were sent, or wait to be sent again",
         each(all, |meters| load(&meters.in_flight)),

@@ -77,6 +77,13 @@ fn rotated(dir: &Path, port: u16) -> Vec<String> {
     names.collect()
 }
 
+/// The duplicate window in the metrics, in seconds; 0 if it is not known.
+fn window_metric(endpoint: &Endpoint) -> f64 {
+    let metrics = get(admin(endpoint), "/metrics", "").body;
+    let name = "mns_endpoint_forward_duplicate_window_seconds{to=\"orders\"}";
+    metric(&metrics, name)
+}
+
 /// Waits until `forward status` shows this window, with all or less of it left.
 #[track_caller]
 fn learnt(setup: &Setup, endpoint: &Endpoint, seconds: u64) {
@@ -179,6 +186,7 @@ async fn what_is_left_of_the_duplicate_window_is_shown_through_an_outage_and_a_r
     let status = Status::beside(&setup, &endpoint);
     assert_eq!(status.window(), (None, None), "{}", status.json);
     status.assert_says("window left: unknown: serve has not learnt the duplicate window");
+    assert_eq!(window_metric(&endpoint), 0.0);
     setup.accept(&endpoint, [0]);
     setup.assert_each_once([0]).await;
     eventually("all of the window is left", || {
@@ -186,6 +194,7 @@ async fn what_is_left_of_the_duplicate_window_is_shown_through_an_outage_and_a_r
         let is_all = status.window() == (Some(600), Some(600));
         (is_all && status.says("window left: 10m of 10m\n")).then_some(())
     });
+    assert_eq!(window_metric(&endpoint), 600.0);
 
     setup.nats.kill(0);
     setup.accept(&endpoint, [1]);
@@ -237,6 +246,7 @@ async fn what_is_left_of_the_duplicate_window_is_shown_through_an_outage_and_a_r
     let status = Status::beside(&setup, &endpoint);
     assert_eq!(status.json["condition"]["present"], true, "{}", status.json);
     assert!(beyond(&status), "{}", status.json);
+    assert_eq!(window_metric(&endpoint), 1.0);
     setup.nats.start(0);
     setup.nats.ready(0);
     setup.assert_each_once([0, 1, 2]).await;
@@ -251,9 +261,12 @@ async fn what_is_left_of_the_duplicate_window_is_shown_through_an_outage_and_a_r
     setup.options = options
         .set("forward.orders.dedupe", "subject")
         .set("forward.orders.subject", "mns.{owner}.{topic}.{id}");
-    let status = Status::of(&setup, dir.path(), port);
+    let endpoint = setup.restart(dir, port);
+    let status = Status::beside(&setup, &endpoint);
     assert_eq!(status.window(), (None, None), "{}", status.json);
     assert!(!status.says("window left"), "{:?}", status.text);
+    assert_eq!(window_metric(&endpoint), 0.0);
+    endpoint.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,11 +121,6 @@ impl Drop for Ended {
     }
 }
 
-/// Whole milliseconds.
-pub(super) fn ms(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Now, by the clock of the runtime.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()

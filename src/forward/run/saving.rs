@@ -8,7 +8,8 @@ use tracing::warn;
 use crate::disk::NotReplaced;
 use crate::forward::Sink;
 use crate::forward::cursor::CursorFile;
-use crate::forward::run::run::{Moved, Place, Run, ms, now};
+use crate::forward::meters::ms;
+use crate::forward::run::run::{Moved, Place, Run, now};
 use crate::forward::run::step::Done;
 use crate::forward::watermark::Passed;
 

@@ -11,7 +11,8 @@ use tracing::{error, info, warn};
 
 use crate::forward::dead_letters::NotBuried;
 use crate::forward::letter::Verdict;
-use crate::forward::run::run::{Place, Run, ms, now};
+use crate::forward::meters::ms;
+use crate::forward::run::run::{Place, Run, now};
 use crate::forward::run::step::{Done, Panicked};
 use crate::forward::watermark::{Settled, Ticket};
 use crate::forward::window::{Next, ToBury};
@@ -252,9 +253,9 @@ impl<S: Sink> Run<S> {
         let is_connected = self.sink.is_connected();
         let why_not = (!is_connected).then(|| self.sink.why_not_connected());
         meters.note_connection(is_connected, why_not.flatten().as_ref(), now);
-        let window = self.sink.duplicate_window();
-        meters
-            .duplicate_window_ms
-            .store(window.map_or(0, ms), Ordering::Relaxed);
+        // Until it is known, the one that an earlier process knew is shown.
+        if let Some(window) = self.sink.duplicate_window() {
+            meters.note_duplicate_window(window);
+        }
     }
 }

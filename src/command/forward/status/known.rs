@@ -12,8 +12,8 @@ use crate::command::forward::log::{ForwardedLog, bytes_behind};
 use crate::command::forward::status::held::Held;
 use crate::command::forward::status::window::WindowLeft;
 use crate::forward::{
-    DeadLetter, DeadLetters, Dedupe, Destination, NoCondition, NotBuried, Pending, Progress,
-    SavedCondition, Settings, Verdict,
+    DeadLetter, DeadLetters, NoCondition, NotBuried, Pending, Progress, SavedCondition, Settings,
+    Verdict,
 };
 
 /// How long the notifications after a cursor are counted. A backlog may be as large as the disk.
@@ -68,7 +68,8 @@ impl Known {
         let window = saved.and_then(|saved| saved.duplicate_window);
         Self {
             held: cursor.held(log),
-            window: has_window(settings)
+            window: settings
+                .has_duplicate_window()
                 .then(|| cursor.left_of(window))
                 .flatten(),
             cursor,
@@ -173,13 +174,5 @@ impl Backlog {
         }
         let now = Timestamp::try_from(SystemClock.now()).ok()?;
         WindowLeft::of(window, oldest, now)
-    }
-}
-
-/// Whether the destination drops repeats for a limited time.
-fn has_window(settings: &Settings) -> bool {
-    match &settings.destination {
-        Destination::Nats(options) => options.dedupe == Dedupe::Window,
-        Destination::Http(_) => false,
     }
 }
