@@ -86,7 +86,7 @@ fn window_metric(endpoint: &Endpoint) -> f64 {
 
 /// Waits until `forward status` shows this window, with all or less of it left.
 #[track_caller]
-fn learnt(setup: &Setup, endpoint: &Endpoint, seconds: u64) {
+pub fn learnt(setup: &Setup, endpoint: &Endpoint, seconds: u64) {
     eventually("the window is known", || {
         let status = Status::beside(setup, endpoint);
         (status.window().0 == Some(seconds)).then_some(())

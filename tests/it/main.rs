@@ -52,6 +52,7 @@ mod forward_nats_cluster;
 #[cfg(feature = "nats-nkeys")]
 mod forward_nats_nkeys;
 mod forward_serve;
+mod forward_shards;
 mod forward_status;
 mod golden;
 mod high_water;
