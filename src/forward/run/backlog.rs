@@ -71,6 +71,7 @@ impl<S: Sink> Run<S> {
         let percent = if was_full { ENOUGH_PERCENT } else { 100 };
         self.backlog.is_full = self.is_beyond(bytes, age, percent);
         self.gate.fill(self.backlog.is_full);
+        self.backlog.skip_nothing();
         if self.backlog.is_full && self.settings.when_full == WhenFull::Skip {
             self.skip(bytes);
         } else if self.backlog.is_full != was_full {
@@ -157,7 +158,7 @@ impl<S: Sink> Run<S> {
     }
 
     fn count_skipped(&mut self, bytes: u64) {
-        self.backlog.skip_bytes = self.backlog.skip_bytes.saturating_sub(bytes);
+        self.backlog.pass(bytes);
         self.meters
             .skipped_bytes
             .fetch_add(bytes, Ordering::Relaxed);

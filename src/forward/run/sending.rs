@@ -40,6 +40,7 @@ impl<S: Sink> Run<S> {
             let position = row.end;
             let place = Place { position, chunk };
             let Some(mut outgoing) = row.outgoing else {
+                self.backlog.pass(row.bytes);
                 let passed = self.watermark.enter_settled(place, Settled::NotSelected);
                 self.pass(passed);
                 continue;

@@ -17,7 +17,7 @@ pub(super) struct Backlog {
     pub(super) bytes_read: u64,
     /// Either bound is reached.
     pub(super) is_full: bool,
-    /// How many bytes of the log are still to be skipped.
+    /// How many bytes of the log are still to be passed, whether something is sent of them or not.
     pub(super) skip_bytes: u64,
     /// What was received before this time is skipped.
     pub(super) skip_before: Option<Timestamp>,
@@ -25,6 +25,16 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// Skips nothing that is not said to be skipped after this.
+    pub(super) fn skip_nothing(&mut self) {
+        (self.skip_bytes, self.skip_before) = (0, None);
+    }
+
+    /// A row is passed without being sent.
+    pub(super) fn pass(&mut self, bytes: u64) {
+        self.skip_bytes = self.skip_bytes.saturating_sub(bytes);
+    }
+
     /// Whether a row is skipped, for which no room is needed.
     pub(super) fn is_skipping(&self, row: &ReadRow) -> bool {
         row.outgoing.as_ref().is_some_and(|it| self.skips(it))

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::forward::tests::support::{Act, FakeSink, Log, all, settings, unsynced, until};
+use crate::forward::tests::support::{Act, FakeSink, Log, all, record, settings, unsynced, until};
 use crate::forward::{Settings, WhenFull};
 use crate::journal;
 
@@ -80,6 +80,71 @@ async fn where_the_oldest_are_skipped_they_are_counted_and_the_newest_are_delive
     assert_eq!(counts.delivered + counts.skipped, MESSAGES);
     assert!(counts.skipped > 10, "{counts:?}");
     assert_eq!(sink.0.ids().len() as u64, counts.delivered);
+}
+
+/// Rows of which nothing is sent take room in the log too, and make room when they are passed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_notification_is_skipped_in_place_of_what_is_not_sent() {
+    let log = Log::new(unsynced());
+    let sink = FakeSink::new(|_| Act::Down);
+    let skips = Settings {
+        max_backlog_bytes: Some(10_000),
+        when_full: WhenFull::Skip,
+        topics: vec!["orders".to_owned()],
+        ..settings()
+    };
+    let forwarder = log.start(skips.clone(), &sink);
+    log.accept(1..=1).await;
+    until("the destination is away", || {
+        sink.0.sends.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    // Read at once, and more than is enough: the first notification and these of another topic are
+    // as much as has to be passed.
+    log.accept(2..=2).await;
+    for id in 0..30 {
+        log.write(record("Succeed", "others", &format!("X{id}")))
+            .await;
+    }
+    log.accept(3..=3).await;
+    let skipped = || forwarder.meters().skipped_bytes.load(Ordering::Relaxed);
+    until("some are skipped", || skipped() > 0).await;
+    until("it is not full", || !forwarder.gate().is_full()).await;
+    sink.0.does(|_| Act::Store);
+    until("the newest is delivered", || sink.0.ids() == all(3..=3)).await;
+    forwarder.stop().await;
+    let counts = log.counts(&skips);
+    assert_eq!((counts.delivered, counts.skipped), (1, 2));
+}
+
+/// What was in flight counts as waiting until it is delivered, and nothing is skipped for it later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_skipped_once_there_is_room() {
+    let log = Log::new(unsynced());
+    let sink = FakeSink::new(|_| Act::StoreLate(Duration::from_millis(2500)));
+    let skips = Settings {
+        max_backlog_bytes: Some(5_000),
+        when_full: WhenFull::Skip,
+        ..settings()
+    };
+    let forwarder = log.start(skips.clone(), &sink);
+    log.accept(1..=40).await;
+    let meters = forwarder.meters().clone();
+    until("some are skipped", || {
+        meters.skipped_bytes.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    until("nothing waits", || {
+        meters.in_flight.load(Ordering::Relaxed) == 0 && !forwarder.gate().is_full()
+    })
+    .await;
+    sink.0.does(|_| Act::Store);
+    log.accept(41..=50).await;
+    until("what came later is delivered", || {
+        sink.0.ids().is_superset(&all(41..=50))
+    })
+    .await;
+    forwarder.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
