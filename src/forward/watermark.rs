@@ -2,7 +2,8 @@
 //!
 //! Answers arrive in any order; rows are entered in the order of the log. A row that is settled
 //! while an earlier one is open is remembered, and the place moves past both once the earlier one
-//! is settled.
+//! is settled. Settled neighbours are remembered as one, because an earlier one may stay open for
+//! as long as a day.
 
 use std::collections::VecDeque;
 
@@ -28,16 +29,21 @@ pub(super) struct Ticket(u64);
 /// How far a destination is done. `P` is the place after a row.
 #[derive(Debug)]
 pub(super) struct Watermark<P> {
-    /// The number of the first of `rows`.
-    first: u64,
-    /// The rows from the first one that is not settled.
-    rows: VecDeque<Row<P>>,
+    /// The ticket of the next row.
+    next: Ticket,
+    /// What is after the watermark, in the order of the log: open rows, and between two of them at
+    /// most one run of settled ones. So there are at most twice as many as open rows.
+    parts: VecDeque<Part<P>>,
 }
 
+/// An open row, or a run of settled ones.
 #[derive(Debug)]
-struct Row<P> {
-    end: P,
-    settled: Option<Settled>,
+struct Part<P> {
+    /// That of its first row.
+    ticket: Ticket,
+    is_open: bool,
+    /// What is passed with it.
+    passed: Passed<P>,
 }
 
 /// What the watermark has passed in one step.
@@ -53,35 +59,60 @@ pub(super) struct Passed<P> {
     pub(super) skipped: u64,
 }
 
+impl<P> Passed<P> {
+    /// A row that is not counted yet.
+    fn row(end: P) -> Self {
+        Self {
+            end,
+            delivered: 0,
+            dead_lettered: 0,
+            skipped: 0,
+        }
+    }
+
+    fn count(&mut self, settled: Settled) {
+        let count = match settled {
+            Settled::Delivered(_) => &mut self.delivered,
+            Settled::DeadLettered => &mut self.dead_lettered,
+            Settled::Skipped => &mut self.skipped,
+            Settled::NotSelected => return,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// Adds what comes directly after it.
+    fn add(&mut self, later: Self) {
+        self.end = later.end;
+        self.delivered = self.delivered.saturating_add(later.delivered);
+        self.dead_lettered = self.dead_lettered.saturating_add(later.dead_lettered);
+        self.skipped = self.skipped.saturating_add(later.skipped);
+    }
+}
+
 impl<P> Default for Watermark<P> {
     fn default() -> Self {
         Self {
-            first: 0,
-            rows: VecDeque::new(),
+            next: Ticket(0),
+            parts: VecDeque::new(),
         }
     }
 }
 
-impl<P: Copy> Watermark<P> {
+impl<P> Watermark<P> {
     /// Enters the next row, which is to be sent.
     pub(super) fn enter(&mut self, end: P) -> Ticket {
-        let number = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
-        let ticket = Ticket(self.first.saturating_add(number));
-        let settled = None;
-        self.rows.push_back(Row { end, settled });
+        let ticket = self.next;
+        self.next = Ticket(ticket.0.saturating_add(1));
+        self.parts.push_back(Part {
+            ticket,
+            is_open: true,
+            passed: Passed::row(end),
+        });
         ticket
     }
 
     /// Enters the next row, which is settled already. Returns what the watermark passes.
     pub(super) fn enter_settled(&mut self, end: P, settled: Settled) -> Option<Passed<P>> {
-        // A run of rows that are not sent takes the memory of one. Other outcomes are counted, so
-        // each of them keeps its row.
-        if let Some(last) = self.rows.back_mut()
-            && (last.settled, settled) == (Some(Settled::NotSelected), Settled::NotSelected)
-        {
-            last.end = end;
-            return None;
-        }
         let ticket = self.enter(end);
         self.settle(ticket, settled)
     }
@@ -89,48 +120,39 @@ impl<P: Copy> Watermark<P> {
     /// Settles a row. Returns what the watermark passes; `None` if an earlier row is open, or if
     /// the row was settled before, which changes nothing.
     pub(super) fn settle(&mut self, ticket: Ticket, settled: Settled) -> Option<Passed<P>> {
-        // A ticket before `first` was passed already.
-        let index = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
-        let row = self.rows.get_mut(index)?;
-        // The first outcome stays, so that a late second answer counts nothing twice.
-        row.settled.get_or_insert(settled);
-        if index > 0 {
-            return None;
-        }
-        self.pass()
+        let index = self.parts.binary_search_by_key(&ticket, |part| part.ticket);
+        // One that is not found was passed, or is in a run.
+        let index = index.ok()?;
+        let part = self.parts.get_mut(index).filter(|part| part.is_open)?;
+        part.is_open = false;
+        part.passed.count(settled);
+        self.join(index.saturating_add(1));
+        self.join(index);
+        let is_passed = self.parts.front().is_some_and(|part| !part.is_open);
+        let passed = is_passed.then(|| self.parts.pop_front()).flatten();
+        passed.map(|part| part.passed)
     }
 
-    /// The number of rows that are not passed.
+    /// Whether there is a row that is not settled.
     #[must_use]
-    pub(super) fn open_rows(&self) -> usize {
-        self.rows.len()
+    pub(super) fn has_open(&self) -> bool {
+        // The first one would be passed if it were settled.
+        !self.parts.is_empty()
     }
 
-    fn pass(&mut self) -> Option<Passed<P>> {
-        let mut passed: Option<Passed<P>> = None;
-        while let Some(Row { end, settled }) = self.rows.front()
-            && let Some(settled) = settled
+    /// Adds a part to the one before it if both are settled.
+    fn join(&mut self, index: usize) {
+        let is_settled = |part: Option<&Part<P>>| part.is_some_and(|part| !part.is_open);
+        let Some(before) = index.checked_sub(1) else {
+            return;
+        };
+        if is_settled(self.parts.get(before))
+            && is_settled(self.parts.get(index))
+            && let Some(later) = self.parts.remove(index)
+            && let Some(part) = self.parts.get_mut(before)
         {
-            let so_far = passed.get_or_insert(Passed {
-                end: *end,
-                delivered: 0,
-                dead_lettered: 0,
-                skipped: 0,
-            });
-            so_far.end = *end;
-            let count = match settled {
-                Settled::Delivered(_) => Some(&mut so_far.delivered),
-                Settled::DeadLettered => Some(&mut so_far.dead_lettered),
-                Settled::Skipped => Some(&mut so_far.skipped),
-                Settled::NotSelected => None,
-            };
-            if let Some(count) = count {
-                *count = count.saturating_add(1);
-            }
-            self.rows.pop_front();
-            self.first = self.first.saturating_add(1);
+            part.passed.add(later.passed);
         }
-        passed
     }
 }
 
@@ -168,20 +190,33 @@ mod tests {
         assert_eq!(mark.settle(Ticket(99), DELIVERED), None);
         assert_eq!(mark.enter_settled(5, Settled::NotSelected), None);
         assert_eq!(mark.settle(tickets[3], Settled::Skipped).unwrap().end, 5);
-        assert_eq!(mark.open_rows(), 0);
+        assert!(!mark.has_open());
     }
 
     #[test]
-    fn rows_of_which_nothing_is_sent_take_no_room_while_one_before_them_is_open() {
+    fn settled_rows_take_no_room_while_one_before_them_is_open() {
         let mut mark = Watermark::default();
         let open = mark.enter(0);
         for end in 1..1000 {
-            assert_eq!(mark.enter_settled(end, Settled::NotSelected), None);
+            let settled = [DELIVERED, Settled::NotSelected, Settled::Skipped][end % 3];
+            // At once, and after it was sent.
+            let passed = match end % 2 {
+                0 => mark.enter_settled(end, settled),
+                _ => {
+                    let ticket = mark.enter(end);
+                    mark.settle(ticket, settled)
+                }
+            };
+            assert_eq!(passed, None);
         }
-        assert_eq!(mark.open_rows(), 2);
+        assert_eq!(mark.parts.len(), 2);
         // The tickets of later rows are not touched by that.
         let last = mark.enter(1000);
-        assert_eq!(mark.settle(open, DELIVERED).unwrap().end, 999);
+        let passed = mark.settle(open, DELIVERED).unwrap();
+        assert_eq!(
+            (passed.end, passed.delivered, passed.skipped),
+            (999, 334, 333)
+        );
         assert_eq!(mark.settle(last, DELIVERED).unwrap().end, 1000);
     }
 
@@ -240,7 +275,7 @@ mod tests {
             }
             let sent = fates.iter().filter(|(fate, ..)| *fate != Settled::NotSelected).count();
             prop_assert_eq!((place, counted), (fates.len(), sent as u64));
-            prop_assert_eq!(mark.open_rows(), 0);
+            prop_assert!(!mark.has_open());
         }
     }
 }

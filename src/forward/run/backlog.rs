@@ -35,7 +35,7 @@ impl<S: Sink> Run<S> {
         // before them. Otherwise the oldest would be skipped because of rows that do not wait.
         let queued = self.queue.iter().map(|(row, _)| row.bytes);
         self.backlog.bytes_read = queued.fold(self.window.row_bytes(), u64::saturating_add);
-        let read = self.behind.back().map_or(&self.base, |(_, read)| read);
+        let read = self.behind.last().unwrap_or(&self.base);
         let place = read.trail.first().copied();
         let (chain, mark) = (self.source.chain(), self.source.mark.clone());
         let horizon = Horizon::Committed(Box::new(move |file| mark.of(file)));

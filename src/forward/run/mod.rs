@@ -1,6 +1,7 @@
 //! What a forwarder does, step by step.
 
 mod backlog;
+mod behind;
 mod reading;
 mod run;
 mod saving;

@@ -16,16 +16,12 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How long commits are collected before they are read, unless pushes wait for them: a read and a
 /// write to the destination cost about the same for one notification as for fifty.
 const GATHER: Duration = Duration::from_millis(10);
-/// How many rows may be open, from the first one that is not settled. Bounds the memory while one
-/// notification is retried and later ones are delivered.
-const OPEN_ROWS_MAX: usize = 65_536;
 
 impl<S: Sink> Run<S> {
     /// Whether to read on. Less than a window is then left of the last chunk, so that the window
     /// does not run empty.
     fn is_read_wanted(&self, now: Instant) -> bool {
         self.queue.len() < self.settings.in_flight
-            && self.watermark.open_rows() < OPEN_ROWS_MAX
             && !self.is_at_end
             && self.read_after.is_none_or(|after| after <= now)
     }
@@ -120,7 +116,7 @@ impl<S: Sink> Run<S> {
         }
         self.chunk = self.chunk.saturating_add(1);
         let number = self.chunk;
-        self.behind.push_back((number, chunk.behind));
+        self.behind.push(number, chunk.behind);
         self.queue
             .extend(chunk.rows.into_iter().map(|row| (row, number)));
         // A chunk without rows has nothing to settle, so it is passed here.

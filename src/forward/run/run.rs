@@ -22,6 +22,7 @@ use crate::forward::dead_letters::DeadLetters;
 use crate::forward::gate::Gate;
 use crate::forward::meters::Meters;
 use crate::forward::reader::{ReadRow, Reader};
+use crate::forward::run::behind::Behind;
 use crate::forward::run::step::{Done, Panicked, Step, joined};
 use crate::forward::run::waiting::Backlog;
 use crate::forward::source::Source;
@@ -52,8 +53,8 @@ pub(in crate::forward) struct Run<S> {
     pub(super) read_after: Option<Instant>,
     /// The number of the last chunk.
     pub(super) chunk: u64,
-    /// The position of the reader after each chunk that is not passed, by the chunk's number.
-    pub(super) behind: VecDeque<(u64, Saved)>,
+    /// The position of the reader after each chunk that is not passed.
+    pub(super) behind: Behind,
     /// Rows that were read and not yet sent, with the number of their chunk.
     pub(super) queue: VecDeque<(ReadRow, u64)>,
     pub(super) watermark: Watermark<Place>,
@@ -161,7 +162,7 @@ impl<S: Sink> Run<S> {
             is_at_end: false,
             read_after: None,
             chunk: 0,
-            behind: VecDeque::new(),
+            behind: Behind::default(),
             queue: VecDeque::new(),
             watermark: Watermark::default(),
             window,

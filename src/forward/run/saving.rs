@@ -42,14 +42,8 @@ impl<S: Sink> Run<S> {
         self.moved.notifications = self.moved.notifications.saturating_add(notifications);
         // Chunks before that of `end` are passed as a whole. The position of the reader after the
         // last of them is the base that `end` is saved with.
-        while self
-            .behind
-            .front()
-            .is_some_and(|(chunk, _)| *chunk < end.chunk)
-        {
-            if let Some((_, saved)) = self.behind.pop_front() {
-                self.base = saved;
-            }
+        if let Some(position) = self.behind.pass(end.chunk) {
+            self.base = position;
         }
         self.place = Some(end.position);
         self.rest();
@@ -57,12 +51,11 @@ impl<S: Sink> Run<S> {
 
     /// Moves the cursor to the reader's position if everything that was read is settled.
     pub(super) fn rest(&mut self) {
-        if !self.queue.is_empty() || self.watermark.open_rows() > 0 {
+        if !self.queue.is_empty() || self.watermark.has_open() {
             return;
         }
-        if let Some((_, saved)) = self.behind.pop_back() {
-            self.behind.clear();
-            (self.base, self.place) = (saved, None);
+        if let Some(position) = self.behind.take_last() {
+            (self.base, self.place) = (position, None);
             self.moved.is_moved = true;
         }
     }
