@@ -331,6 +331,20 @@ fn status_shows_the_condition_of_a_running_serve_and_says_whose_it_is_otherwise(
     endpoint.stop();
 }
 
+#[test]
+fn status_fails_where_there_is_no_log_and_creates_none() {
+    let setup = Setup::alone(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let help = "name the directory of the logs with --log-dir";
+    setup.run(dir.path(), 8080, &["status"]).assert(1, help);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    fs::create_dir(dir.path().join("logs")).unwrap();
+    let none = setup.run(dir.path(), 8080, &["status", "orders"]);
+    none.assert(1, &format!("no logs are in logs: {help}"));
+    let logs = fs::read_dir(dir.path().join("logs")).unwrap();
+    assert_eq!(logs.count(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_goes_on_where_a_reset_has_put_the_cursor() {
     let Some(mut setup) = Setup::with_nats("", &[]) else {

@@ -26,8 +26,8 @@ use crate::journal::{escaped, json_text};
 /// Reads only files in logs.dir, changes nothing, and may run beside serve. serve saves its cursors
 /// (how far it has forwarded) and the conditions of the destinations once a second. The
 /// notifications after a cursor are counted by reading the log, for at most 5 s for each
-/// destination. Exits with 1 if a cursor cannot be used: nothing is forwarded to its destination
-/// then.
+/// destination. Exits with 1 if there is no log, or if a cursor cannot be used: then nothing is
+/// forwarded to its destination.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward status
@@ -46,6 +46,7 @@ impl Status {
     pub(in crate::command::forward) fn run(&self) -> anyhow::Result<ExitCode> {
         let log = self.log.open()?;
         let wanted = log.destinations(self.name.as_deref())?;
+        log.demand_files()?;
         let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         let mut out = printer();
         let mut code = ExitCode::SUCCESS;
