@@ -54,7 +54,7 @@ pub use meters::{Meters, Trouble};
 pub(crate) use nats::CAN_SIGN;
 pub use nats::{NatsSink, Observation, Weight, examine};
 pub use outgoing::Outgoing;
-pub use pending::Pending;
+pub use pending::{Oldest, Pending};
 pub use settings::{
     Ack, Body, Create, Dedupe, Destination, HttpOptions, Login, NatsOptions, NewStream, Settings,
     StartAt, TlsOptions, WhenFull,

@@ -1,14 +1,15 @@
-//! How many notifications a destination still lacks: counted in the log, because a forwarder has
+//! Which notifications a destination still lacks: looked for in the log, because a forwarder has
 //! not read what is beyond its window.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::forward::Settings;
 use crate::forward::reader::{CHUNK_BYTES, is_selected};
-use crate::journal::{Chain, Event, Follower, Horizon, Saved, Start};
+use crate::journal::{Chain, Event, Follower, Horizon, Row, Saved, Start};
 
 /// The notifications after a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,33 +35,89 @@ impl Pending {
         zone: &TimeZone,
         goes_on: impl Fn() -> bool,
     ) -> io::Result<Self> {
-        let start = Start::Saved(saved);
-        let mut follower = Follower::new(chain, Horizon::FileEnd, start).reading(CHUNK_BYTES);
         let mut pending = Self {
             notifications: 0,
             oldest: None,
             is_complete: false,
         };
-        while !pending.is_complete && goes_on() {
-            let polled = follower.poll()?;
-            pending.is_complete = polled.is_at_end;
-            for event in polled.events {
-                let Event::Row { row, .. } = event else {
-                    continue;
-                };
-                // Without an id it is not sent.
-                if !is_selected(settings, &row) || row.record.attribute("MessageId").is_none() {
-                    continue;
-                }
-                if pending.notifications == 0 {
-                    let moments = row.time().and_then(|time| time.moments(zone));
-                    pending.oldest = moments.map(|(first, _)| first);
-                }
-                pending.notifications = pending.notifications.saturating_add(1);
+        pending.is_complete = read(chain, saved, settings, goes_on, |row| {
+            if pending.notifications == 0 {
+                let moments = row.time().and_then(|time| time.moments(zone));
+                pending.oldest = moments.map(|(first, _)| first);
             }
-        }
+            pending.notifications = pending.notifications.saturating_add(1);
+            ControlFlow::Continue(())
+        })?;
         Ok(pending)
     }
+}
+
+/// The oldest notification after a cursor.
+#[derive(Debug)]
+pub enum Oldest {
+    /// Its row.
+    Row(Box<Row>),
+    /// All of the log was read, and nothing would be sent.
+    Nothing,
+    /// Not found in the part of the log that was read.
+    Unknown,
+}
+
+impl Oldest {
+    /// Looks for the first notification that a forwarder that continues at `saved` would send,
+    /// chunk by chunk for as long as `goes_on`.
+    ///
+    /// # Errors
+    /// A file cannot be opened or read.
+    pub fn find(
+        chain: Chain,
+        saved: Saved,
+        settings: &Settings,
+        goes_on: impl Fn() -> bool,
+    ) -> io::Result<Self> {
+        let mut found = None;
+        let is_complete = read(chain, saved, settings, goes_on, |row| {
+            found = Some(row);
+            ControlFlow::Break(())
+        })?;
+        Ok(match found {
+            Some(row) => Self::Row(row),
+            None if is_complete => Self::Nothing,
+            None => Self::Unknown,
+        })
+    }
+}
+
+/// Reads the log after `saved` and hands over each row of which something is sent, chunk by chunk
+/// for as long as `goes_on`, and until `found` breaks. Returns whether all of the log was read.
+fn read(
+    chain: Chain,
+    saved: Saved,
+    settings: &Settings,
+    goes_on: impl Fn() -> bool,
+    mut found: impl FnMut(Box<Row>) -> ControlFlow<()>,
+) -> io::Result<bool> {
+    let start = Start::Saved(saved);
+    let mut follower = Follower::new(chain, Horizon::FileEnd, start).reading(CHUNK_BYTES);
+    while goes_on() {
+        let polled = follower.poll()?;
+        for event in polled.events {
+            let Event::Row { row, .. } = event else {
+                continue;
+            };
+            // Without an id it is not sent.
+            if is_selected(settings, &row)
+                && row.record.attribute("MessageId").is_some()
+                && found(row).is_break()
+            {
+                return Ok(false);
+            }
+        }
+        if polled.is_at_end {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

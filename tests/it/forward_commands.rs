@@ -530,6 +530,75 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_finds_how_long_the_oldest_notification_has_waited_wherever_it_is() {
+    let Some(setup) = Setup::with_nats("", &[("forward.orders.topics", "orders,MyTopic1")]) else {
+        return;
+    };
+    let endpoint = setup.start();
+    let port = endpoint.address.port();
+    setup.accept(&endpoint, [0]);
+    setup.assert_stored(&["M0"]).await;
+    passed(&setup, endpoint.path(), port);
+    let live = endpoint.log_path("endpoint_log");
+    let (_printed, dir) = endpoint.stop();
+    let is_behind = || {
+        let checked = setup.run(dir.path(), port, &["check", "orders"]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+        let text = "warning  forward.orders.dedupe: MNS remembers an id for ";
+        checked.stdout.contains(text)
+    };
+    // Cut to the place of the cursor.
+    let text = fs::read(&live).unwrap();
+    let left = usize::try_from(setup.backlog(dir.path(), port)).unwrap();
+    let passed = &text[..text.len() - left];
+
+    let record = |topic: &str, message: &str| {
+        let head = "[2026-01-02 03:04:05] [root] [INFO] [receive.rs:2] [1]";
+        let mut record = format!("{head} Notify Message Succeed!\n");
+        for (name, value) in [
+            ("TopicOwner", "1"),
+            ("PublishTime", "1463476256857"),
+            ("SubscriptionName", "s"),
+            ("MessageId", "OLD"),
+            ("Message", message),
+            ("TopicName", topic),
+        ] {
+            record += &format!("{name:<30}: {value}\n");
+        }
+        record + "\n"
+    };
+    let small = record("orders", "m");
+    // Larger than what is read at once.
+    let large = record("orders", &"x".repeat(1_000_000));
+    let other = record("others", "m");
+    let after_other = format!("{other}{small}");
+    let mut seen = Vec::new();
+    for (what, rows) in [
+        ("none", ""),
+        ("small", &small),
+        ("large", &large),
+        ("of another topic", &other),
+        ("after one of another topic", &after_other),
+    ] {
+        fs::write(&live, [passed, rows.as_bytes()].concat()).unwrap();
+        seen.push((what, is_behind()));
+    }
+    fs::write(&live, passed).unwrap();
+    fs::rename(&live, format!("{}.1", live.display())).unwrap();
+    fs::write(&live, &small).unwrap();
+    seen.push(("in the next file", is_behind()));
+    let expected = [
+        ("none", false),
+        ("small", true),
+        ("large", true),
+        ("of another topic", false),
+        ("after one of another topic", true),
+        ("in the next file", true),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_says_what_is_wrong_with_the_stream_and_changes_nothing() {
     let Some(mut setup) = Setup::with_nats("", &[]) else {
         return;

@@ -12,11 +12,7 @@ use crate::command::check::{Finding, Findings};
 use crate::command::client::service::Output;
 use crate::command::forward::log::{ForwardedLog, LogArguments};
 use crate::config;
-use crate::forward::{self, Destination, Settings};
-use crate::journal::{Event, Follower, Horizon, Start};
-
-/// How much of the log is read to find the oldest record that waits, in bytes.
-const READ_BYTES: usize = 64 * 1024;
+use crate::forward::{self, Destination, Oldest, Settings};
 
 /// Check a destination.
 ///
@@ -71,24 +67,22 @@ impl Check {
     }
 }
 
-/// How long the oldest record after the cursor has waited.
+/// How long the oldest notification after the cursor has waited.
 fn lag(log: &ForwardedLog, settings: &Settings) -> anyhow::Result<Duration> {
     let Some(progress) = log.cursor(settings).load()? else {
         return Ok(Duration::ZERO);
     };
+    // Reads until one is found, however much of the log is not sent: a lag that is too small would
+    // hide that the duplicate window is too short.
+    let oldest = Oldest::find(log.chain(), progress.saved, settings, || true);
+    let Oldest::Row(row) = oldest.context("cannot read the log")? else {
+        return Ok(Duration::ZERO);
+    };
     // The times of the log are local times.
     let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
-    let start = Start::Saved(progress.saved);
-    // Read to the end of the file, because the high-water mark of a running serve is known only in
-    // its process.
-    let mut follower = Follower::new(log.chain(), Horizon::FileEnd, start).reading(READ_BYTES);
-    let polled = follower.poll().context("cannot read the log")?;
-    let oldest = polled.events.iter().find_map(|event| match event {
-        Event::Row { row, .. } => row.time()?.moments(&zone),
-        Event::Missed { .. } | Event::Damaged { .. } | Event::Continued { .. } => None,
-    });
+    let received = row.time().and_then(|time| time.moments(&zone));
     let now = Timestamp::try_from(SystemClock.now()).unwrap_or_default();
-    Ok(oldest.map_or(Duration::ZERO, |(oldest, _)| {
-        Duration::try_from(now.duration_since(oldest)).unwrap_or_default()
+    Ok(received.map_or(Duration::ZERO, |(received, _)| {
+        Duration::try_from(now.duration_since(received)).unwrap_or_default()
     }))
 }
