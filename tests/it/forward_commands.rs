@@ -530,6 +530,29 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drain_does_not_wait_for_refusals() {
+    let Some(setup) = Setup::with_nats("", &[]) else {
+        return;
+    };
+    let endpoint = setup.start();
+    let port = endpoint.address.port();
+    setup.accept(&endpoint, [0]);
+    setup.assert_stored(&["M0"]).await;
+    passed(&setup, endpoint.path(), port);
+    // Its record alone is not committed, so the cursor does not pass it.
+    let unsigned = "POST /notifications HTTP/1.1\r\nHost: endpoint\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(endpoint.exchange(unsigned.as_bytes()).status, 403);
+    eventually("it is logged", || {
+        (setup.backlog(endpoint.path(), port) > 0).then_some(())
+    });
+    let drain = ["drain", "--timeout", "5s"];
+    setup
+        .run(endpoint.path(), port, &drain)
+        .assert(0, "orders: forwarded");
+    endpoint.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_finds_how_long_the_oldest_notification_has_waited_wherever_it_is() {
     let Some(setup) = Setup::with_nats("", &[("forward.orders.topics", "orders,MyTopic1")]) else {
         return;

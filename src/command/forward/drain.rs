@@ -1,6 +1,6 @@
 //! `forward drain`: waits until what is in the log has been forwarded.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,21 +11,24 @@ use tokio::time::{Instant, sleep};
 use crate::command::forward::log::{ForwardedLog, LogArguments};
 use crate::command::logs::{self, say};
 use crate::command::stdout::printer;
-use crate::forward::Settings;
-use crate::journal::{LogFiles, Position, escaped};
+use crate::forward::{Oldest, Settings};
+use crate::journal::{LogFiles, Position, Saved, escaped};
 
 /// How often the command looks at the cursors. `serve` saves a cursor once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long the log is read each time for a notification that is to be sent. Usually the first row
+/// after a cursor is one.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Wait until serve has forwarded what is in the log now.
 ///
 /// Does not wait for what arrives after the command was started. For each destination, serve saves
 /// a cursor: the position in the log up to which it has forwarded. The command exits with 0 when
-/// every cursor has passed the end that the log had when the command was started. If that does not
-/// happen within --timeout, prints how much is left and exits with 1. If something is left and no
-/// serve runs, exits with 1 at once. Also exits with 1 if a cursor cannot be used. Reads the
-/// cursors and the length of the log, connects to nobody, and changes nothing, so it can be the
-/// preStop hook of a container.
+/// every cursor has passed the end that the log had when the command was started, or if nothing
+/// between them is to be sent. If that does not happen within --timeout, prints how much is left
+/// and exits with 1. If something is left and no serve runs, exits with 1 at once. Also exits with
+/// 1 if a cursor cannot be used. Reads the cursors and the log, connects to nobody, and changes
+/// nothing, so it can be the preStop hook of a container.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward drain
@@ -121,9 +124,35 @@ fn measure(
     };
     let place = progress.saved.trail.first();
     let bytes = log.chain().bytes_between(place, end);
-    Ok(match bytes.context("cannot read the log")? {
-        Some(bytes) => Left::Bytes(bytes),
-        None => Left::Unknown,
+    let Some(bytes) = bytes.context("cannot read the log")? else {
+        return Ok(Left::Unknown);
+    };
+    if bytes > 0 {
+        let is_sent = may_be_sent(log, settings, progress.saved, end);
+        if !is_sent.context("cannot read the log")? {
+            return Ok(Left::Bytes(0));
+        }
+    }
+    Ok(Left::Bytes(bytes))
+}
+
+/// Whether a notification between a cursor and `end` is to be sent, as far as that can be seen.
+/// serve passes only what is committed, and it does not commit refusals before the next push.
+fn may_be_sent(
+    log: &ForwardedLog,
+    settings: &Settings,
+    saved: Saved,
+    end: &Position,
+) -> io::Result<bool> {
+    let begun = Instant::now();
+    let goes_on = || begun.elapsed() < LOOK_TIMEOUT;
+    Ok(match Oldest::find(log.chain(), saved, settings, goes_on)? {
+        Oldest::Row(row) => {
+            let bytes = log.chain().bytes_between(Some(&row.position), end)?;
+            bytes != Some(0)
+        }
+        Oldest::Nothing => false,
+        Oldest::Unknown => true,
     })
 }
 
@@ -147,10 +176,10 @@ impl Progress {
     fn show(&mut self, left: &[(String, Left)]) {
         let all: Vec<String> = left.iter().map(describe).collect();
         let line = all.join("; ");
-        if std::io::stderr().is_terminal() {
+        if io::stderr().is_terminal() {
             let line = escaped(line.as_bytes());
             // The drain continues even if nobody can see its progress.
-            write!(std::io::stderr(), "\r\x1b[K  {line}").ok();
+            write!(io::stderr(), "\r\x1b[K  {line}").ok();
         } else if !self.is_shown {
             say(&line);
         }
@@ -158,8 +187,8 @@ impl Progress {
     }
 
     fn clear(&self) {
-        if self.is_shown && std::io::stderr().is_terminal() {
-            write!(std::io::stderr(), "\r\x1b[K").ok();
+        if self.is_shown && io::stderr().is_terminal() {
+            write!(io::stderr(), "\r\x1b[K").ok();
         }
     }
 }
