@@ -36,6 +36,11 @@ impl Behind {
         self.chunks.back().map(|(_, position)| position)
     }
 
+    /// The newest position, to be moved over what has no rows.
+    pub(super) fn last_mut(&mut self) -> Option<&mut Saved> {
+        self.chunks.back_mut().map(|(_, position)| position)
+    }
+
     /// Removes all, and returns the newest position.
     pub(super) fn take_last(&mut self) -> Option<Saved> {
         let last = self.chunks.pop_back();

@@ -110,9 +110,20 @@ impl<S: Sink> Run<S> {
             );
         }
         self.is_at_end = chunk.is_at_end;
-        // An idle forwarder would otherwise move and save its cursor after each read.
-        if chunk.rows.is_empty() && chunk.is_at_end {
-            return;
+        if chunk.rows.is_empty() {
+            let last = self.behind.last_mut();
+            let known = last.as_deref().unwrap_or(&self.base).trail.first();
+            let place = chunk.behind.trail.first();
+            // An idle forwarder would otherwise move and save its cursor after each read.
+            if chunk.is_at_end && (place.is_none() || place == known) {
+                return;
+            }
+            // Refusals that come from memory have no rows. They are passed with what is before
+            // them, so that they take no room while that is open.
+            if let Some(last) = last {
+                *last = chunk.behind;
+                return;
+            }
         }
         self.chunk = self.chunk.saturating_add(1);
         let number = self.chunk;

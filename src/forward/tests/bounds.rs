@@ -6,11 +6,21 @@ use std::time::Duration;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::forward::tests::support::{Act, FakeSink, Log, all, record, settings, unsynced, until};
-use crate::forward::{Settings, WhenFull};
-use crate::journal;
+use crate::forward::{Reason, Settings, WhenFull};
+use crate::journal::{self, Entry, Position};
 
 /// The number of messages, each of about five hundred bytes in the log.
 const MESSAGES: u64 = 60;
+
+/// An entry of about a hundred bytes that answers no push.
+fn refusal() -> Entry {
+    let head = "[2026-11-24 10:00:00] [root] [WARNING] [receive.rs:3] [1]";
+    Entry {
+        endpoint: format!("{head} Access Forbidden! The signature is missing.\n\n").into_bytes(),
+        access: b"a\n".to_vec(),
+        ..Entry::default()
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_its_bound_a_backlog_closes_the_gate_until_there_is_room_again() {
@@ -142,6 +152,73 @@ async fn nothing_is_skipped_once_there_is_room() {
     log.accept(41..=50).await;
     until("what came later is delivered", || {
         sink.0.ids().is_superset(&all(41..=50))
+    })
+    .await;
+    forwarder.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_alone_move_the_cursor_and_fill_no_backlog() {
+    let log = Log::new(unsynced());
+    let sink = FakeSink::new(|_| Act::Store);
+    let bounded = Settings {
+        max_backlog_bytes: Some(5_000),
+        ..settings()
+    };
+    let forwarder = log.start(bounded.clone(), &sink);
+    log.accept(1..=3).await;
+    until("all is delivered", || sink.0.ids() == all(1..=3)).await;
+    let live = log.names().live(journal::Log::Endpoint);
+    let end = || fs::metadata(&live).unwrap().len();
+    let passed = || {
+        let saved = log.source().cursor(&bounded).load().unwrap();
+        let places = saved.map(|progress| progress.saved.trail);
+        places.and_then(|places| places.first().map(Position::offset))
+    };
+    until("the cursor has passed them", || passed() == Some(end())).await;
+    let before = end();
+    for _ in 0..MESSAGES {
+        log.journal.offer(refusal());
+    }
+    until("they are logged", || end() > before + 5_000).await;
+    until("the cursor has passed all", || passed() == Some(end())).await;
+    until("nothing waits", || {
+        forwarder.meters().backlog_bytes.load(Ordering::Relaxed) == 0
+    })
+    .await;
+    assert!(!forwarder.gate().is_full());
+    forwarder.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_after_a_notification_that_waits_do_not_count_as_waiting() {
+    let log = Log::new(unsynced());
+    let sink = FakeSink::new(|_| Act::Store);
+    let forwarder = log.start(settings(), &sink);
+    log.accept(1..=3).await;
+    until("all is delivered", || sink.0.ids() == all(1..=3)).await;
+    sink.0.does(|_| Act::Fail(Reason::AckTimeout));
+    log.accept([5]).await;
+    let sends = || sink.0.sends.load(Ordering::Relaxed);
+    until("the next is tried", || sends() > 3).await;
+    let end = || fs::metadata(log.names().live(journal::Log::Endpoint)).map_or(0, |it| it.len());
+    let before = end();
+    for _ in 0..MESSAGES {
+        log.journal.offer(refusal());
+    }
+    until("they are logged", || end() > before + 5_000).await;
+    let age = || forwarder.meters().backlog_seconds.load(Ordering::Relaxed);
+    let logged = age();
+    until("the backlog is measured after that", || age() > logged + 2).await;
+    until("only the notification waits", || {
+        let bytes = forwarder.meters().backlog_bytes.load(Ordering::Relaxed);
+        (1..1_000).contains(&bytes)
+    })
+    .await;
+    sink.0.does(|_| Act::Store);
+    until("it is delivered too", || sink.0.ids().contains("M5")).await;
+    until("nothing waits", || {
+        forwarder.meters().backlog_bytes.load(Ordering::Relaxed) == 0
     })
     .await;
     forwarder.stop().await;
