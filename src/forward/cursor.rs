@@ -16,8 +16,10 @@ use crate::bounded;
 use crate::disk::{Disk, FileReader, NotReplaced, Open, Replace};
 use crate::journal::{Names, Position, RecordTime, Saved, json_text};
 
-/// The largest file, in bytes: far more than the places of a trail take.
-const BYTES_MAX: u64 = 64 * 1024;
+/// The largest file, in bytes. Most of it are the names of log files without a number: logrotate
+/// with `dateext` leaves one per rotation, of about 50 bytes with its directory. This is enough for
+/// nine years of hourly rotations, and bounds what a start reads of a file that is no cursor.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The version of the format.
 const VERSION: u64 = 1;
 
@@ -140,7 +142,10 @@ impl CursorFile {
         let path = || self.path.clone();
         let file = match self.disk.open(&self.path, Open::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.and_then(|file| bounded::read_all(FileReader::new(file), BYTES_MAX)),
+            file => {
+                let max = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX);
+                file.and_then(|file| bounded::read_all(FileReader::new(file), max))
+            }
         };
         let bytes = file.map_err(|cause| CursorError::Unreadable {
             path: path(),
@@ -172,12 +177,26 @@ impl CursorFile {
     /// Saves the progress durably. Writes nothing if the file has it already.
     ///
     /// # Errors
-    /// The step that failed. The file is then as it was.
+    /// The step that failed, or [`io::ErrorKind::FileTooLarge`]. The file is then as it was.
     pub(crate) fn save(&mut self, progress: &Progress) -> Result<(), NotReplaced> {
         let bytes = line(&write(&self.destination, progress));
         // A replacement syncs the draft and its directory.
         if bytes == self.written {
             return Ok(());
+        }
+        // `load` would refuse it, and the next start could not forward. An older cursor only
+        // repeats.
+        if bytes.len() > BYTES_MAX {
+            let why = format!(
+                "it would have {} bytes, and at most {BYTES_MAX} are read: compress or remove \
+                 rotated logs whose names have no number",
+                bytes.len()
+            );
+            return Err(NotReplaced {
+                doing: "write",
+                path: self.path.clone(),
+                cause: io::Error::new(io::ErrorKind::FileTooLarge, why),
+            });
         }
         let replace = Replace {
             path: &self.path,
@@ -328,6 +347,32 @@ mod tests {
         assert_eq!(format!("{empty:?}"), format!("{:?}", Progress::default()));
     }
 
+    /// As logrotate names them with `dateext`, in a directory.
+    fn with_logs(count: usize) -> Progress {
+        let name = |number| PathBuf::from(format!("/var/log/mns/endpoint_log.8080-{number:010}"));
+        let mut progress = progress();
+        progress.saved.unnumbered = Some((0..count).map(name).collect());
+        progress
+    }
+
+    #[test]
+    fn whatever_is_saved_is_read_back_and_what_would_not_be_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cursor = file(dir.path(), "nats MNS");
+        let many = with_logs(5_000);
+        cursor.save(&many).unwrap();
+        let again = || format!("{:?}", cursor.load().unwrap().unwrap());
+        assert_eq!(again(), format!("{many:?}"));
+        let mut other = file(dir.path(), "nats MNS");
+        let failed = other.save(&with_logs(100_000)).unwrap_err();
+        assert_eq!(failed.path, other.path());
+        assert_eq!(failed.cause.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(again(), format!("{many:?}"));
+        // It is tried again, and succeeds once there are fewer.
+        other.save(&with_logs(1)).unwrap();
+        assert_eq!(again(), format!("{:?}", with_logs(1)));
+    }
+
     #[test]
     fn one_that_is_torn_or_changed_anywhere_is_refused() {
         let dir = tempfile::tempdir().unwrap();
@@ -370,7 +415,7 @@ mod tests {
             matches!(later, CursorError::Version { version: 2, .. }),
             "{later}"
         );
-        fs::write(cursor.path(), vec![b'x'; 70_000]).unwrap();
+        fs::write(cursor.path(), vec![b'x'; BYTES_MAX + 1]).unwrap();
         assert!(matches!(cursor.load(), Err(CursorError::Unreadable { .. })));
     }
 
