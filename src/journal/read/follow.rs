@@ -242,16 +242,21 @@ impl Follower {
         Ok(end > 0)
     }
 
-    /// Continues in a file, at a position between two rows.
-    pub(super) fn enter(&mut self, open: OpenLink, offset: u64) -> io::Result<()> {
-        self.at = Some(At {
+    /// Prepares to continue in a file, at a position between two rows. All that can fail is here,
+    /// so that a poll that fails leaves the follower as it was.
+    pub(super) fn at(&self, open: OpenLink, offset: u64) -> io::Result<At> {
+        Ok(At {
             successor: Successor::of(&self.chain, &open.link)?,
             open,
             offset,
-        });
+        })
+    }
+
+    /// Continues there.
+    pub(super) fn enter(&mut self, at: At) {
+        self.at = Some(at);
         self.chunk_bytes = self.chunk_bytes_min;
         self.before = None;
-        Ok(())
     }
 
     pub(super) fn readable(&self, open: &OpenLink) -> io::Result<Readable> {

@@ -36,6 +36,9 @@ impl Follower {
             return Ok(false);
         }
         let was = at.open.link.path.clone();
+        let path = open.link.path.clone();
+        // Before the rest is taken: an error would drop its rows, and they would not be read again.
+        let entered = self.at(open, 0)?;
         let rest = readable.read(file, at.offset, usize::MAX)?;
         self.take(&rest, &split(&rest, Next::Other), events)?;
         if !next.is_certain {
@@ -47,9 +50,9 @@ impl Follower {
         events.push(Event::Continued {
             was,
             now: next.old_name,
-            next: open.link.path.clone(),
+            next: path,
         });
-        self.enter(open, 0)?;
+        self.enter(entered);
         Ok(true)
     }
 }

@@ -29,6 +29,11 @@ impl Follower {
             Some(Start::Saved(saved)) => saved.delivered,
             Some(Start::Oldest | Start::Newest) | None => None,
         };
+        // Before there is a position: after an error the next poll would go on from it, and mark no
+        // possible repeats.
+        let located = delivered
+            .map(|place| self.chain.locate(&place))
+            .transpose()?;
         let is_begun = match start {
             Some(Start::Saved(saved)) if !saved.trail.is_empty() => {
                 self.trail = Trail::saved(&saved.trail);
@@ -45,9 +50,7 @@ impl Follower {
                 self.enter_beginning(oldest)?
             }
         };
-        if let Some(delivered) = delivered.filter(|_| is_begun)
-            && let Located::In(open) = self.chain.locate(&delivered)?
-        {
+        if let (true, Some(delivered), Some(Located::In(open))) = (is_begun, delivered, located) {
             self.mark_until(&open.link, delivered.offset());
         }
         if is_begun {
@@ -70,17 +73,21 @@ impl Follower {
             let Located::In(open) = self.chain.locate(&place)? else {
                 continue;
             };
-            if left.is_some_and(|left| left != open.link.id) {
+            let link = open.link.clone();
+            // Before the trail is shortened: after an error the follower is still where it was, and
+            // a shortened trail would not show that the bytes before it have changed.
+            let at = self.at(open, place.offset())?;
+            if left.is_some_and(|left| left != link.id) {
                 // Somebody copied the file and truncated the original. Rows that were written
                 // between the two steps are lost.
                 self.miss();
             }
             if let Some(newest) = newest.filter(|newest| *newest != place) {
                 let is_same = newest.number() == place.number();
-                self.mark_until(&open.link, if is_same { newest.offset() } else { u64::MAX });
+                self.mark_until(&link, if is_same { newest.offset() } else { u64::MAX });
             }
             self.trail.go_back(&place);
-            self.enter(open, place.offset())?;
+            self.enter(at);
             return Ok(true);
         }
         self.miss();
@@ -101,7 +108,8 @@ impl Follower {
         else {
             return Ok(false);
         };
-        self.enter(open, 0)?;
+        let at = self.at(open, 0)?;
+        self.enter(at);
         Ok(true)
     }
 
@@ -117,10 +125,11 @@ impl Follower {
         let readable = self.readable(&open)?;
         let end = readable.last_row_end(open.file.as_ref())?;
         let place = Position::of(open.file.as_ref(), open.link.number, end)?;
+        let at = self.at(open, end)?;
         // Record this position: without one to compare with, a truncation that happens before the
         // follower has read its first row would go unnoticed.
         self.trail.advance(0, place);
-        self.enter(open, end)?;
+        self.enter(at);
         Ok(true)
     }
 }

@@ -29,14 +29,14 @@ use crate::journal::{
 const ALL: Budget = Budget::UNBOUNDED;
 
 /// The files of a port, in a temporary directory.
-struct Dir {
+pub(super) struct Dir {
     dir: tempfile::TempDir,
-    names: Names,
-    numbering: Numbering,
+    pub(super) names: Names,
+    pub(super) numbering: Numbering,
 }
 
 impl Dir {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let names = Names {
             dir: dir.path().to_owned(),
@@ -50,7 +50,7 @@ impl Dir {
         }
     }
 
-    fn live(&self) -> PathBuf {
+    pub(super) fn live(&self) -> PathBuf {
         self.names.live(Log::Endpoint)
     }
 
@@ -58,13 +58,13 @@ impl Dir {
         self.dir.path().join(name)
     }
 
-    fn append(&self, bytes: &[u8]) {
+    pub(super) fn append(&self, bytes: &[u8]) {
         let mut file = fs::OpenOptions::new();
         let file = file.append(true).create(true).open(self.live());
         std::io::Write::write_all(&mut file.unwrap(), bytes).unwrap();
     }
 
-    fn rotate(&self) {
+    pub(super) fn rotate(&self) {
         let number = self.names.next_number(&RealDisk, Log::Endpoint).unwrap();
         fs::rename(self.live(), self.names.rotated(Log::Endpoint, number)).unwrap();
         self.append(b"");
@@ -120,7 +120,7 @@ fn pushed(id: u32, message: &str) -> String {
     )
 }
 
-fn request(id: u32, message: &str) -> String {
+pub(super) fn request(id: u32, message: &str) -> String {
     let body = message.replace('\n', "\n    ");
     format!(
         "[2026-11-24 18:40:36] [root] [INFO] [receive.rs:1] [1] Headers:host: x\n    \
@@ -323,26 +323,30 @@ fn drain(follower: &mut Follower, found: &mut Vec<Vec<u8>>) {
 
 /// What a follower returns until it is at the end: `M1` for a row, `M1?` for one that may be
 /// repeated, `missed`, `damaged 4`, and `> NAME` when it continues in a file.
-fn met(follower: &mut Follower) -> Vec<String> {
+pub(super) fn met(follower: &mut Follower) -> Vec<String> {
     let mut met = Vec::new();
     // A first poll at the end may only have found the file again, so poll once more.
     let mut ends = 0;
     while ends < 2 {
         let polled = follower.poll().unwrap();
         ends = if polled.is_at_end { ends + 1 } else { 0 };
-        met.extend(polled.events.into_iter().map(|event| match event {
-            Event::Row {
-                row, may_repeat, ..
-            } => {
-                let mark = if may_repeat { "?" } else { "" };
-                String::from_utf8_lossy(&row.labels.message_id).into_owned() + mark
-            }
-            Event::Continued { next, .. } => format!("> {}", name(&next)),
-            Event::Missed { .. } => "missed".to_owned(),
-            Event::Damaged { bytes, .. } => format!("damaged {bytes}"),
-        }));
+        met.extend(polled.events.into_iter().map(shown));
     }
     met
+}
+
+pub(super) fn shown(event: Event) -> String {
+    match event {
+        Event::Row {
+            row, may_repeat, ..
+        } => {
+            let mark = if may_repeat { "?" } else { "" };
+            String::from_utf8_lossy(&row.labels.message_id).into_owned() + mark
+        }
+        Event::Continued { next, .. } => format!("> {}", name(&next)),
+        Event::Missed { .. } => "missed".to_owned(),
+        Event::Damaged { bytes, .. } => format!("damaged {bytes}"),
+    }
 }
 
 fn name(path: &Path) -> &str {
@@ -361,7 +365,7 @@ fn resume(dir: &Dir, follower: &Follower) -> Follower {
     }))
 }
 
-fn push(dir: &Dir, ids: std::ops::RangeInclusive<u32>) {
+pub(super) fn push(dir: &Dir, ids: std::ops::RangeInclusive<u32>) {
     ids.for_each(|id| dir.append(pushed(id, "m").as_bytes()));
 }
 
@@ -558,7 +562,7 @@ fn what_was_cut_back_is_read_again_from_the_last_common_row_and_says_so() {
 }
 
 /// The position after the row of a push.
-fn look_up_end(dir: &Dir, id: u32) -> Position {
+pub(super) fn look_up_end(dir: &Dir, id: u32) -> Position {
     let filter = Filter {
         message_ids: vec![format!("M{}", id + 1)],
         ..all()
@@ -794,8 +798,8 @@ fn every_kind_of_record_is_the_same_row_in_text_and_in_json() {
         rows.reverse();
         rows
     };
-    let text = rows(include_bytes!("../../../tests/golden/endpoint_log.txt"));
-    let json = rows(include_bytes!("../../../tests/golden/endpoint_log.json"));
+    let text = rows(include_bytes!("../../../../tests/golden/endpoint_log.txt"));
+    let json = rows(include_bytes!("../../../../tests/golden/endpoint_log.json"));
     assert_eq!(text.len(), json.len());
     for (text, json) in text.iter().zip(&json) {
         let without_time = |row: &crate::journal::Row| {

@@ -1,0 +1,4 @@
+//! Tests of following and searching.
+
+mod faults;
+mod reading;
