@@ -19,6 +19,15 @@ pub(in crate::forward) struct Limits {
     pub(in crate::forward) backoff: Backoff,
 }
 
+impl Limits {
+    /// Whether one more fits after this many notifications and bytes. Its own size is not counted:
+    /// a notification larger than the rest of the window must be sent some time, so one may exceed
+    /// the bound.
+    pub(super) fn fit(&self, notifications: usize, bytes: usize) -> bool {
+        notifications < self.notifications && bytes < self.bytes
+    }
+}
+
 /// A notification that was sent and is not settled.
 #[derive(Debug)]
 pub(super) struct Entry {

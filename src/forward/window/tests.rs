@@ -164,9 +164,17 @@ fn less_than_twenty_refusals_are_no_verdict_and_the_twentieth_is() {
 
 #[test]
 fn one_at_a_time_a_later_one_is_sent_to_find_out_who_is_at_fault_and_not_endlessly() {
-    let mut sent = Sent::new(1);
+    assert_probes_beyond(Sent::new(1));
+    // The same if the window is full by its bytes.
+    let mut sent = Sent::new(512);
+    sent.window.limits.bytes = 1;
+    assert_probes_beyond(sent);
+}
+
+/// Fills a window that has room for one.
+#[track_caller]
+fn assert_probes_beyond(mut sent: Sent) {
     sent.window.limits.give_up = None;
-    let mut tickets = Vec::new();
     for _ in 0..=PROBES {
         let ticket = sent.send();
         assert!(!sent.window.has_room(sent.now));
@@ -182,7 +190,6 @@ fn one_at_a_time_a_later_one_is_sent_to_find_out_who_is_at_fault_and_not_endless
             }
         }
         sent.window.failed(ticket, &refused(), sent.now);
-        tickets.push(ticket);
     }
     assert!(
         !sent.window.has_room(sent.now),

@@ -12,8 +12,8 @@ use crate::forward::watermark::Ticket;
 use crate::forward::window::entry::{Entry, Limits, Next, State, later};
 use crate::forward::{Failure, Outgoing, Reason};
 
-/// How many notifications are sent beyond the window while all in it are suspects. If one of them
-/// is delivered, the destination is not at fault.
+/// How many notifications are sent beyond the bounds while all in the window are suspects. If one
+/// of them is delivered, the destination is not at fault.
 pub(super) const PROBES: usize = 16;
 
 /// What is in flight.
@@ -82,15 +82,26 @@ impl Window {
 
     /// Whether one more may be sent.
     pub(in crate::forward) fn has_room(&self, now: Instant) -> bool {
-        // An empty window counts as all suspects, which raises a limit that is not reached.
-        let limit = if self.entries.values().all(Entry::is_suspect) {
-            self.limits.notifications.saturating_add(PROBES)
-        } else {
-            self.limits.notifications
+        let fits = self.limits.fit(self.entries.len(), self.bytes);
+        self.is_open(now) && (fits || self.may_probe())
+    }
+
+    /// Whether one more may be sent beyond the bounds, to find out whether the destination refuses
+    /// everything.
+    fn may_probe(&self) -> bool {
+        // Before the count, because it usually ends at the first entry.
+        self.entries.values().all(Entry::is_suspect) && self.beyond() < PROBES
+    }
+
+    /// How many of the entries would not have fitted after the ones before them.
+    fn beyond(&self) -> usize {
+        let mut bytes = 0_usize;
+        let is_beyond = |(index, entry): &(usize, &Entry)| {
+            let fits = self.limits.fit(*index, bytes);
+            bytes = bytes.saturating_add(entry.bytes);
+            !fits
         };
-        // The size of the next one is not counted: a notification larger than the rest of the
-        // window must be sent some time, so one may exceed the bound.
-        self.is_open(now) && self.entries.len() < limit && self.bytes < self.limits.bytes
+        self.entries.values().enumerate().filter(is_beyond).count()
     }
 
     /// Enters a notification that is sent now, with the length of its row.
