@@ -4,21 +4,29 @@
 //! or in this file. The line has everything that the notification consists of, so that it can be
 //! sent again after the log is deleted.
 //!
+//! A notification has one line, however often it is buried: with `ack = "forward"` MNS sends it
+//! again and again.
+//!
 //! A command may take lines out while `serve` appends others. Both lock the file while they write,
 //! and check after locking that the name still leads to this file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::TryLockError;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::disk::{Disk, DiskFile, FileReader, Open, Replace, parent, read_exact_at, sync_dir};
+use crate::disk::{
+    Disk, DiskFile, FileId, FileReader, Open, Replace, parent, read_exact_at, sync_dir,
+};
 use crate::forward::Outgoing;
+use crate::forward::identity::{digest, identity};
 use crate::forward::letter::{DeadLetter, Verdict};
 
 /// How often the file is opened again if it was replaced before it was locked.
 const OPENS_MAX: usize = 10;
+/// How many notifications are known to be in the file. They take about 2 MiB of memory.
+const KNOWN_MAX: usize = 100_000;
 
 /// The file of a destination.
 #[derive(Clone)]
@@ -29,7 +37,29 @@ pub struct DeadLetters {
     bytes_max: u64,
     /// Serializes the threads of this process. The lock of the file is for other processes, and is
     /// not waited for.
-    writing: Arc<Mutex<()>>,
+    writing: Arc<Mutex<Known>>,
+}
+
+/// The notifications that have a line, by the digests of their ids.
+#[derive(Default)]
+struct Known {
+    /// The file, and its length, for which this is so. `None` if it has to be read.
+    file: Option<(FileId, u64)>,
+    ids: HashSet<u128>,
+}
+
+impl Known {
+    fn add(&mut self, id: u128) {
+        // Those that are forgotten are the oldest. At worst one of them gets a second line.
+        if self.ids.len() >= KNOWN_MAX {
+            self.ids.clear();
+        }
+        self.ids.insert(id);
+    }
+}
+
+fn id(outgoing: &Outgoing) -> u128 {
+    digest(identity(outgoing).as_bytes())
 }
 
 /// Why a line was not written or not taken out.
@@ -72,7 +102,7 @@ impl DeadLetters {
         &self.path
     }
 
-    /// Appends a notification durably.
+    /// Appends a notification durably, unless it has a line already.
     ///
     /// # Errors
     /// [`NotBuried`]. Then the file has nothing of it.
@@ -81,9 +111,19 @@ impl DeadLetters {
         let failed = self.failed("write");
         // Two threads must not append at once: cutting off a failed write would also remove what
         // the other one has written.
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = self.locked()?;
         let len = file.len().map_err(failed)?;
+        let file_id = file.identity().map_err(failed)?;
+        // Others only take lines out, so the length shows whether it is as this process left it.
+        if known.file != Some((file_id, len)) {
+            self.look(&mut known, file.as_mut())?;
+            known.file = Some((file_id, len));
+        }
+        let id = id(outgoing);
+        if known.ids.contains(&id) {
+            return Ok(());
+        }
         // A crash may have torn the last line. The new one must not be lost with it.
         if let Some(last) = len.checked_sub(1) {
             let mut byte = [0];
@@ -97,6 +137,8 @@ impl DeadLetters {
         if len.saturating_add(added) > self.bytes_max {
             return Err(NotBuried::Full(self.path.clone()));
         }
+        // Until the line is durable, so that after an error the file is read again.
+        known.file = None;
         let written = file.append(text.as_bytes()).and_then(|()| file.sync());
         if let Err(cause) = written {
             // The next line would be appended to the torn one and be lost with it. If the cut fails
@@ -108,7 +150,27 @@ impl DeadLetters {
         if len == 0 {
             sync_dir(self.disk.as_ref(), parent(&self.path)).map_err(failed)?;
         }
+        known.file = Some((file_id, len.saturating_add(added)));
+        known.add(id);
         Ok(())
+    }
+
+    /// Reads which notifications have a line.
+    fn look(&self, known: &mut Known, file: &mut dyn DiskFile) -> Result<(), NotBuried> {
+        known.file = None;
+        known.ids.clear();
+        // Line by line, because the file may be large.
+        let whole = self.disk.open(&self.path, Open::Read);
+        let whole = BufReader::new(FileReader::new(whole.map_err(self.failed("read"))?));
+        for line in whole.split(b'\n') {
+            let line = line.map_err(self.failed("read"))?;
+            if let Some(letter) = DeadLetter::of_line(&line) {
+                known.add(id(&letter.outgoing));
+            }
+        }
+        // What an earlier attempt or process has written need not be durable, and is now relied on.
+        file.sync().map_err(self.failed("sync"))?;
+        sync_dir(self.disk.as_ref(), parent(&self.path)).map_err(self.failed("sync"))
     }
 
     /// Reads all lines, the oldest first, without their line feeds; none if there is no file. A
@@ -131,7 +193,8 @@ impl DeadLetters {
     /// # Errors
     /// [`NotBuried`]. The file is then as it was, unless only the sync of its directory failed.
     pub fn take_out(&self, gone: &[Vec<u8>]) -> Result<usize, NotBuried> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        known.file = None;
         let locked = self.locked()?;
         // Counts instead of a set: of two equal lines only those that are given are removed.
         let mut counts: HashMap<&[u8], usize> = HashMap::new();
@@ -265,9 +328,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let letters = letters(dir.path());
         assert_eq!(letters.lines().unwrap(), Vec::<Vec<u8>>::new());
-        for id in ["1", "2", "2", "3"] {
+        for id in ["1", "2"] {
             bury(&letters, id).unwrap();
         }
+        // An earlier version wrote some lines twice.
+        let second = letters.lines().unwrap().remove(1);
+        let twice = [fs::read(letters.path()).unwrap(), second, b"\n".to_vec()].concat();
+        fs::write(letters.path(), twice).unwrap();
+        bury(&letters, "3").unwrap();
         let lines = letters.lines().unwrap();
         let mut torn = fs::read(letters.path()).unwrap();
         torn.extend(b"{\"time\"");
@@ -282,6 +350,45 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         bury(&letters, "5").unwrap();
         assert_eq!(ids(&letters), ["5"]);
+    }
+
+    #[test]
+    fn a_notification_has_one_line_however_often_it_is_buried_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = letters(dir.path());
+        for _ in 0..5 {
+            bury(&first, "1").unwrap();
+        }
+        assert_eq!(ids(&first), ["1"]);
+        // As after a restart, and as a command does it in another process.
+        let other = letters(dir.path());
+        bury(&other, "1").unwrap();
+        bury(&other, "2").unwrap();
+        bury(&first, "2").unwrap();
+        assert_eq!(ids(&first), ["1", "2"]);
+        assert_eq!(other.take_out(&other.lines().unwrap()[..1]).unwrap(), 1);
+        bury(&first, "2").unwrap();
+        bury(&first, "1").unwrap();
+        assert_eq!(ids(&first), ["2", "1"]);
+        assert_eq!(first.take_out(&first.lines().unwrap()[..1]).unwrap(), 1);
+        bury(&first, "2").unwrap();
+        assert_eq!(ids(&first), ["1", "2"]);
+        // A torn line does not count.
+        let whole = fs::read(first.path()).unwrap();
+        fs::write(first.path(), &whole[..whole.len() - 5]).unwrap();
+        bury(&first, "2").unwrap();
+        assert_eq!(ids(&first), ["1", "", "2"]);
+    }
+
+    #[test]
+    fn a_full_file_still_has_those_that_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut letters = letters(dir.path());
+        bury(&letters, "1").unwrap();
+        letters.bytes_max = 1;
+        assert!(matches!(bury(&letters, "2"), Err(NotBuried::Full(_))));
+        bury(&letters, "1").unwrap();
+        assert_eq!(ids(&letters), ["1"]);
     }
 
     #[test]
