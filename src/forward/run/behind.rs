@@ -1,4 +1,4 @@
-//! Where the reader was after each chunk that the cursor has not passed.
+//! The positions of the reader after the chunks that the cursor has not passed.
 
 use std::collections::VecDeque;
 
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// A position that can be told from others.
+    /// A position that differs from those after other chunks.
     fn after(chunk: u64) -> Saved {
         Saved {
             unnumbered: Some(vec![PathBuf::from(chunk.to_string())]),
