@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +21,8 @@ use sha2::Sha256;
 use crate::admin::{get, metric};
 use crate::forward_serve::{admin, ready};
 use crate::support::{
-    Came, CertificateHost, Draft, Endpoint, Identity, Options, Reply, Webhook, eventually, key, run,
+    Came, CertificateHost, Draft, Endpoint, Identity, Options, Reply, Webhook, eventually,
+    free_port, key, run,
 };
 
 /// Keys of 192 bits, the shortest that Standard Webhooks recommends.
@@ -443,10 +443,7 @@ fn a_service_that_is_gone_stops_its_forwarder_and_a_restart_goes_on() {
 #[test]
 fn what_is_accepted_arrives_through_an_outage_and_a_kill() {
     // A port at which nobody listens yet.
-    let address = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().to_string()
-    };
+    let address = format!("127.0.0.1:{}", free_port());
     let setup = Setup::new(&format!("http://{address}/hook"));
     let endpoint = setup.start();
     let port = endpoint.address.port();

@@ -1,21 +1,18 @@
 //! A directory like a fresh clone, in which commands of the pages run as they are printed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::hash::{BuildHasher, RandomState};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 
 use regex::{Captures, Regex};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use super::pages::root;
-use crate::support::{eventually, program};
+use crate::support::{eventually, free_port, program};
 
 /// The ports that pages name. Each run has others.
 const PORTS: [&str; 7] = ["3000", "8080", "8081", "8082", "9000", "9001", "9080"];
@@ -60,7 +57,7 @@ impl Stage {
     pub fn new() -> Self {
         let stage = Self {
             dir: tempfile::tempdir().unwrap(),
-            ports: PORTS.into_iter().zip(free_ports()).collect(),
+            ports: PORTS.map(|port| (port, free_port())).into(),
             kept: Vec::new(),
             running: Vec::new(),
             started: 0,
@@ -204,16 +201,4 @@ impl Background {
     fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
     }
-}
-
-/// Free ports below those that the system gives out, so that no other test gets one of them
-/// between now and its use.
-fn free_ports() -> Vec<u16> {
-    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let random = RandomState::new();
-    let candidates = (0_u64..).map(|number| 10_000 + (random.hash_one(number) % 20_000) as u16);
-    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
-    let mut taken = TAKEN.lock().unwrap();
-    let free = candidates.filter(|port| is_free(port) && taken.insert(*port));
-    free.take(PORTS.len()).collect()
 }

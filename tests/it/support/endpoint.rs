@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{Answer, eventually, exchange, whole};
+use crate::support::{Answer, eventually, exchange, free_port, whole};
 
 /// What is off unless a test needs it: the admin listener, whose port all tests would share, and
 /// the fetch of the known certificate, which would leave this machine. The commit log has the
@@ -137,7 +137,8 @@ impl Endpoint {
             command.args(["--log-dir", "logs"]);
         }
         if !options.set.iter().any(|(key, _)| key == "server.listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
+            // A port that a restart can have again.
+            command.args(["--listen", &format!("127.0.0.1:{}", free_port())]);
         }
         for (key, value) in &options.set {
             command.arg("--set").arg(format!("{key}={value}"));

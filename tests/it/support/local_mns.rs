@@ -14,7 +14,7 @@ use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{eventually, exchange, program, whole};
+use crate::support::{eventually, exchange, free_port, program, whole};
 
 /// A running emulator. Killed when dropped.
 pub struct LocalMns {
@@ -28,7 +28,7 @@ pub struct LocalMns {
 impl LocalMns {
     /// Starts on a free port.
     pub fn start(args: &[&str]) -> Self {
-        Self::listen("127.0.0.1:0", args)
+        Self::listen(&format!("127.0.0.1:{}", free_port()), args)
     }
 
     pub fn listen(address: &str, args: &[&str]) -> Self {

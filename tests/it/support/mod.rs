@@ -12,6 +12,7 @@ pub mod load;
 mod local_mns;
 mod logs;
 mod nats;
+mod port;
 mod run;
 pub mod site;
 mod stream;
@@ -30,7 +31,8 @@ pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_req
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records, whole};
-pub use nats::{Nats, NatsSetup, free_port};
+pub use nats::{Nats, NatsSetup};
+pub use port::free_port;
 pub use run::{Ended, Running, finish, run};
 pub use stream::{Stored, assert_each_once, leader, until};
 pub use subscriber::Subscriber;

@@ -6,22 +6,16 @@
 //! another path.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::eventually;
-
-/// The range of ports for servers, below the ephemeral ports of the system: a restarted server
-/// needs its old port, which no client connection may have taken meanwhile.
-const FIRST_PORT: u16 = 12_000;
-const LAST_PORT: u16 = 32_000;
+use crate::support::{eventually, free_port};
 
 /// How servers are set up.
 #[derive(Default, Clone)]
@@ -66,21 +60,6 @@ fn program() -> Option<PathBuf> {
     );
     println!("SKIPPED: nats-server is missing, so forwarding to NATS is NOT tested");
     None
-}
-
-/// A free port outside the ephemeral range, so that a server can be restarted on it.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let span = LAST_PORT - FIRST_PORT;
-    // Test processes that run at the same time begin at different ports.
-    let begin = u16::try_from(std::process::id() * 97 % u32::from(span)).unwrap();
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = FIRST_PORT + (begin.wrapping_add(step)) % span;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Nats {
