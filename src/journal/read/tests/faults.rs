@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, FileId, Open, RealDisk};
-use crate::journal::read::tests::reading::{Dir, look_up_end, met, push, request, shown};
+use crate::journal::read::tests::support::{Dir, look_up_end, met, push, request, shown};
 use crate::journal::read::{Chain, Follower, Horizon, Saved, Start};
 
 /// A disk on which one call fails for want of file descriptors, after this many have succeeded.

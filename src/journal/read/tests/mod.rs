@@ -1,4 +1,8 @@
 //! Tests of following and searching.
 
+mod any_log;
 mod faults;
-mod reading;
+mod following;
+mod memory;
+mod searching;
+mod support;
