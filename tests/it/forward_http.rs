@@ -371,9 +371,11 @@ fn refusals_are_a_verdict_on_a_message_only_if_a_later_one_is_taken() {
     assert_eq!(dead, [("refused".to_owned(), "M1".to_owned())]);
     setup.accept(&endpoint, [3]);
     eventually_delivered(&hook, [0, 2, 3]);
-    let metrics = get(admin(&endpoint), "/metrics", "").body;
-    let name = "mns_endpoint_forward_dead_letters_total{to=\"hook\",reason=\"refused\"}";
-    assert_eq!(metric(&metrics, name), 1.0);
+    eventually("it is counted", || {
+        let metrics = get(admin(&endpoint), "/metrics", "").body;
+        let name = "mns_endpoint_forward_dead_letters_total{to=\"hook\",reason=\"refused\"}";
+        (metric(&metrics, name) == 1.0).then_some(())
+    });
     endpoint.stop();
 }
 

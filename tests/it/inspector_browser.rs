@@ -254,7 +254,12 @@ impl Browser {
     pub fn assert_quiet(&self) {
         let log = self.driver.handle().browser_log();
         let log = self.runtime.block_on(log).unwrap();
-        let told: Vec<String> = log.iter().map(|entry| format!("{entry:?}")).collect();
+        let told = log.iter().map(|entry| format!("{entry:?}"));
+        // One search runs at a time. The page repeats a request that waited too long for another
+        // search, which happens on a busy machine.
+        let is_busy =
+            |told: &String| told.contains("/api/notifications?") && told.contains(" 503 ");
+        let told: Vec<String> = told.filter(|told| !is_busy(told)).collect();
         assert_eq!(told, Vec::<String>::new());
     }
 }
