@@ -3,6 +3,8 @@
 mod blank;
 mod directory;
 pub(crate) mod fix_command;
+#[cfg(test)]
+mod hooked;
 mod latched;
 mod medium;
 mod real;
@@ -14,6 +16,8 @@ mod unwritable;
 pub(crate) use blank::Blank;
 pub use directory::{parent, sync_dir};
 pub(crate) use fix_command::{fix_command, move_away, word};
+#[cfg(test)]
+pub(crate) use hooked::{Call, Hooked};
 pub use latched::Latched;
 pub use medium::Medium;
 pub use real::RealDisk;

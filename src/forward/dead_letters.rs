@@ -287,14 +287,12 @@ impl DeadLetters {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::SystemTime;
 
     use super::*;
-    use crate::disk::{FileId, RealDisk};
+    use crate::disk::{Call, Hooked, RealDisk};
     use crate::forward::Reason;
     use crate::forward::identity::samples::outgoing;
 
@@ -420,51 +418,23 @@ mod tests {
         ids.sort();
         assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     }
-    /// A disk on which another process replaces the file after it was opened and before it is
-    /// locked.
-    struct Replacing(AtomicBool);
-
-    impl Disk for Replacing {
-        fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
-            let file = RealDisk.open(path, how);
-            if matches!(how, Open::Append { .. }) && !self.0.swap(true, Ordering::Relaxed) {
-                let draft = path.with_extension("new");
-                fs::write(&draft, "of another\n").unwrap();
-                fs::rename(draft, path).unwrap();
-            }
-            file
-        }
-
-        fn make_dir(&self, dir: &Path) -> io::Result<()> {
-            RealDisk.make_dir(dir)
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            RealDisk.rename(from, to)
-        }
-
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            RealDisk.remove(path)
-        }
-
-        fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-            RealDisk.list(dir)
-        }
-
-        fn identity(&self, path: &Path) -> io::Result<FileId> {
-            RealDisk.identity(path)
-        }
-
-        fn modified(&self, path: &Path) -> Option<SystemTime> {
-            RealDisk.modified(path)
-        }
-    }
 
     #[test]
     fn a_file_that_is_replaced_before_it_is_locked_is_opened_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("forward_orders.80.dead");
-        let disk = Arc::new(Replacing(AtomicBool::new(false)));
+        // Another process replaces the file after it was opened.
+        let is_replaced = AtomicBool::new(false);
+        let disk = Arc::new(Hooked(move |call: Call<'_>| {
+            if let Call::Opened(path, Open::Append { .. }) = call
+                && !is_replaced.swap(true, Ordering::Relaxed)
+            {
+                let draft = path.with_extension("new");
+                fs::write(&draft, "of another\n").unwrap();
+                fs::rename(draft, path).unwrap();
+            }
+            Ok(())
+        }));
         let letters = DeadLetters::new(disk, path, 0o600, 1_000_000);
         bury(&letters, "1").unwrap();
         assert_eq!(ids(&letters), ["", "1"]);

@@ -1,55 +1,18 @@
 //! A stop still answers the pushes whose notifications are acknowledged while it waits.
 
-use std::ffi::OsString;
-use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::disk::{Disk, DiskFile, FileId, Open, RealDisk};
+use crate::disk::{Call, Hooked};
 use crate::forward::answers::Answers;
 use crate::forward::forwarder::Forwarder;
 use crate::forward::source::Source;
 use crate::forward::tests::support::{Act, FakeSink, Log, id, settings, unsynced, until};
 use crate::forward::{Ack, Settings};
 use crate::journal::NotificationKey;
-
-/// A disk that renames nothing while this is locked.
-struct Held(Arc<Mutex<()>>);
-
-impl Disk for Held {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path, how)
-    }
-
-    fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.make_dir(dir)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let _held = self.0.lock().unwrap();
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        RealDisk.list(dir)
-    }
-
-    fn identity(&self, path: &Path) -> io::Result<FileId> {
-        RealDisk.identity(path)
-    }
-
-    fn modified(&self, path: &Path) -> Option<SystemTime> {
-        RealDisk.modified(path)
-    }
-}
 
 /// Stops a forwarder that is sending a notification, which is acknowledged `late` after it was
 /// sent. The cursor cannot be saved before its push is answered.
@@ -67,8 +30,16 @@ fn assert_answered_by_a_stop(late: Duration) {
         .unwrap();
     runtime.block_on(async {
         let log = Log::new(unsynced());
+        // The disk renames nothing while this is locked.
+        let disk_held = held.clone();
+        let disk = Hooked(move |call: Call<'_>| {
+            if let Call::Rename = call {
+                let _held = disk_held.lock().unwrap();
+            }
+            Ok(())
+        });
         let source = Source {
-            disk: Arc::new(Held(held.clone())),
+            disk: Arc::new(disk),
             ..log.source()
         };
         let sink = FakeSink::new(move |outgoing| match id(outgoing).as_str() {
@@ -83,7 +54,8 @@ fn assert_answered_by_a_stop(late: Duration) {
         };
         let answers = Arc::new(Answers::default());
         let gateway = log.gateway(Some(answers.clone()));
-        let forwarder = Forwarder::start(&source, waited_for, sink.clone(), gateway).unwrap();
+        let forwarder = Forwarder::start(&source, waited_for.clone(), sink.clone(), gateway);
+        let forwarder = forwarder.unwrap();
         let holding = held.lock().unwrap();
         let key = NotificationKey::of([b"1", b"orders", b"s", b"M2"]);
         let expected = answers.expect(key);
@@ -98,6 +70,7 @@ fn assert_answered_by_a_stop(late: Duration) {
             drop(holding);
         };
         tokio::join!(forwarder.stop(), answered);
+        assert_eq!(log.counts(&waited_for).sequence, 2, "all is saved");
     });
 }
 

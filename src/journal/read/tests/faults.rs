@@ -1,62 +1,14 @@
 //! A follower loses nothing, whichever call of the disk fails.
 
-use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use rustix::io::Errno;
 
-use crate::disk::{Disk, DiskFile, FileId, Open, RealDisk};
+use crate::disk::{Call, Hooked};
 use crate::journal::read::tests::support::{Dir, look_up_end, met, push, request, shown};
 use crate::journal::read::{Chain, Follower, Horizon, Saved, Start};
-
-/// A disk on which one call fails for want of file descriptors, after this many have succeeded.
-struct Failing(AtomicUsize);
-
-impl Failing {
-    fn call(&self) -> io::Result<()> {
-        match self.0.fetch_sub(1, Ordering::Relaxed) {
-            0 => Err(Errno::MFILE.into()),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Disk for Failing {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
-        self.call()?;
-        RealDisk.open(path, how)
-    }
-
-    fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.make_dir(dir)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        self.call()?;
-        RealDisk.list(dir)
-    }
-
-    fn identity(&self, path: &Path) -> io::Result<FileId> {
-        RealDisk.identity(path)
-    }
-
-    fn modified(&self, path: &Path) -> Option<SystemTime> {
-        RealDisk.modified(path)
-    }
-}
 
 /// Lets each call fail in turn. `begin` prepares a log, and reads it with a follower as far as all
 /// calls succeed. `meanwhile` happens after the failure. Then the follower must return `expected`.
@@ -68,13 +20,21 @@ fn assert_met(
 ) {
     for calls in 0.. {
         let dir = Dir::new();
-        let disk = Arc::new(Failing(AtomicUsize::new(usize::MAX)));
+        // How many calls succeed before one that fails for want of file descriptors.
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let counted = left.clone();
+        let disk = Arc::new(Hooked(move |call: Call<'_>| match call {
+            Call::Open | Call::List if counted.fetch_sub(1, Ordering::Relaxed) == 0 => {
+                Err(Errno::MFILE.into())
+            }
+            _ => Ok(()),
+        }));
         let follow = |start| {
             let chain = Chain::new(disk.clone(), dir.names.clone(), dir.numbering);
             Follower::new(chain, Horizon::FileEnd, start)
         };
         let mut follower = begin(&dir, &follow);
-        disk.0.store(calls, Ordering::Relaxed);
+        left.store(calls, Ordering::Relaxed);
         let mut found = Vec::new();
         let has_failed = loop {
             match follower.poll() {
@@ -87,7 +47,7 @@ fn assert_met(
                 }
             }
         };
-        disk.0.store(usize::MAX, Ordering::Relaxed);
+        left.store(usize::MAX, Ordering::Relaxed);
         meanwhile(&dir);
         found.extend(met(&mut follower));
         assert_eq!(found, expected, "call {calls}");
