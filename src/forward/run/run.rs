@@ -36,6 +36,8 @@ use crate::journal::{Hold, Position, Saved};
 const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a stop waits for the cursor to be saved: as long as for the journal to close.
 const SAVE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How often a stop saves the cursor. Not as long as that is needed, because a save may fail.
+const LAST_SAVES: usize = 2;
 
 /// The state of a forwarder.
 pub(in crate::forward) struct Run<S> {
@@ -263,28 +265,29 @@ impl<S: Sink> Run<S> {
         }
     }
 
+    /// Takes what is done, as long as that is needed and something is under way.
+    async fn take_while(&mut self, is_needed: impl Fn(&Self) -> bool) {
+        while is_needed(self) {
+            let Some(done) = self.next_done().await else {
+                break;
+            };
+            self.take(done);
+            self.answer();
+        }
+    }
+
     /// Takes the answers to what is being sent, saves the cursor, and closes the sink.
     async fn close(mut self) {
-        let answered = async {
-            // A save that is under way has the cursor, which the last save needs.
-            while self.window.is_sending() || self.cursor.is_none() {
-                let Some(done) = self.next_done().await else {
-                    break;
-                };
-                self.take(done);
-                self.answer();
-            }
-        };
+        let is_saving = |run: &Self| run.cursor.is_none();
+        let answered = self.take_while(|run| run.window.is_sending() || is_saving(run));
         drop(timeout(ANSWERS_TIMEOUT, answered).await);
         let saved = async {
-            self.save_now();
-            while self.cursor.is_none() {
-                let Some(done) = self.next_done().await else {
-                    break;
-                };
-                self.take(done);
-                self.answer();
+            // A save lacks what is settled after its beginning: another one follows, if needed.
+            for _ in 0..LAST_SAVES {
+                self.take_while(is_saving).await;
+                self.save_now();
             }
+            self.take_while(is_saving).await;
         };
         drop(timeout(SAVE_TIMEOUT, saved).await);
         self.publish();
