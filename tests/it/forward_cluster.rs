@@ -23,7 +23,7 @@ use crate::forward_nats_cluster;
 use crate::forward_serve::admin;
 use crate::support::site::{Form, STREAM, Site, Witness, publish};
 use crate::support::{
-    Endpoint, LocalMns, Nats, NatsSetup, Stored, assert_each_once, leader, until,
+    Endpoint, LocalMns, Nats, NatsSetup, Stored, assert_each_once, elected, leader, until,
 };
 
 /// How many publishers run at once.
@@ -118,7 +118,7 @@ async fn lose(site: &mut Site, form: Form<'_>, total: u64) -> Vec<Witness> {
     site.delivered(part(25)).await;
     site.restart(1, dir);
     site.delivered(part(35)).await;
-    let lost = leader(&context, STREAM).await.unwrap();
+    let lost = elected(&context, STREAM).await;
     seen.push(site.witness());
     site.nats.kill(lost);
     site.delivered(part(50)).await;

@@ -387,6 +387,11 @@ async fn dead_letters_are_listed_sent_again_and_dropped_beside_a_serve_that_make
     run(&setup, &["dead", "drop", "orders", "--all"]).assert(0, "0 dead letters dropped");
     assert!(!dead(&dir, port).exists());
 
+    // Before that, an attempt would count as a failed one.
+    eventually("it is connected", || {
+        let status = run(&setup, &["status", "orders"]);
+        (status.stdout.contains("\n  now: connected\n")).then_some(())
+    });
     let large = vec![b'x'; 4000];
     for id in ["L1", "L2", "L3"] {
         assert_eq!(setup.push(&endpoint, id, &large), 201);
@@ -468,7 +473,7 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
     let dir = endpoint.path().to_owned();
     setup.accept(&endpoint, 0..3);
     setup
-        .run(&dir, port, &["drain", "--timeout", "15s"])
+        .run(&dir, port, &["drain", "--timeout", "45s"])
         .assert(0, "orders: forwarded");
     assert_eq!(setup.stored().await.len(), 3);
 

@@ -210,8 +210,11 @@ fn what_is_forwarded_from_memory_is_what_the_log_has() {
             let draft = Draft::of(&format!("M{number}"), format, message, &url);
             let id = format!("5E{number}");
             let draft = draft.set("x-mns-request-id", &id).sign(&key(512));
-            assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "M{number}");
+            // Late or not, it is forwarded. A repeat would be forwarded too.
+            let status = endpoint.exchange(&draft.wire()).status;
+            assert!(status == 201 || status == 503, "M{number}: {status}");
         }
+        eventually_delivered(&hook, 0..messages.len());
         let from_memory = contents(&hook);
         // Another destination has to read the files.
         let again = Webhook::taking();
@@ -278,7 +281,7 @@ fn what_fails_is_sent_again_under_the_same_id_and_no_redirect_is_followed() {
         ("M5", 0) => Reply::CutBody,
         _ => ok(),
     });
-    let setup = Setup::new(&hook.url()).with("timeout", "500ms");
+    let setup = Setup::new(&hook.url()).with("timeout", "5s");
     let endpoint = setup.start();
     setup.accept(&endpoint, 0..6);
     eventually_delivered(&hook, 0..6);
@@ -385,7 +388,7 @@ fn what_is_never_taken_is_a_dead_letter_after_give_up() {
         "M0" => Reply::Status(500, ""),
         _ => ok(),
     });
-    let setup = Setup::new(&hook.url()).with("give_up", "1s");
+    let setup = Setup::new(&hook.url()).with("give_up", "4s");
     let endpoint = setup.start();
     setup.accept(&endpoint, 0..2);
     let dead = eventually("M0 is a dead letter", || {
@@ -437,7 +440,11 @@ fn a_service_that_is_gone_stops_its_forwarder_and_a_restart_goes_on() {
     hook.answers(|_, _| ok());
     let endpoint = setup.restart(endpoint.stop().1, port);
     eventually_delivered(&hook, [0]);
-    assert_eq!(setup.push(&endpoint, 1), 201);
+    eventually("a 201", || {
+        let status = setup.push(&endpoint, 1);
+        assert!(status == 201 || status == 503, "{status}");
+        (status == 201).then_some(())
+    });
     eventually_delivered(&hook, 0..2);
     endpoint.stop();
 }

@@ -15,7 +15,7 @@ use mns_endpoint::forward::{
 };
 
 use crate::forward_nats::{STREAM, admin, message, new_stream, options, start, template};
-use crate::support::{Nats, NatsSetup, Stored, assert_each_once, leader, until};
+use crate::support::{Nats, NatsSetup, Stored, assert_each_once, elected, until};
 
 const REPLICAS: usize = 3;
 /// What a sink calls itself at a server.
@@ -81,7 +81,7 @@ async fn run(nats: &mut Nats, dedupe: Dedupe, count: usize) -> jetstream::Contex
         until(&format!("{percent} % are delivered"), is_reached).await;
     };
     part(15).await;
-    let lost = leader(&context, STREAM).await.unwrap();
+    let lost = elected(&context, STREAM).await;
     nats.kill(lost);
     part(40).await;
     nats.start(lost);
@@ -135,7 +135,7 @@ async fn a_message_whose_subject_is_taken_by_a_proposal_is_not_delivered() {
     };
     let first = start(&replica(&nats, Dedupe::Subject));
     deliver(first, 1, Arc::default()).await;
-    let leads = leader(&admin(&nats).await, STREAM).await.unwrap();
+    let leads = elected(&admin(&nats).await, STREAM).await;
     let at_leader = NatsOptions {
         servers: vec![nats.urls()[leads].clone()],
         ..replica(&nats, Dedupe::Subject)
@@ -175,7 +175,7 @@ async fn of_the_servers_the_leader_of_the_stream_is_preferred() {
         return;
     };
     deliver(start(&replica(&nats, Dedupe::Window)), 1, Arc::default()).await;
-    let leads = leader(&admin(&nats).await, STREAM).await.unwrap();
+    let leads = elected(&admin(&nats).await, STREAM).await;
     let mut preferred = 0;
     for _ in 0..SINKS {
         let sink = start(&replica(&nats, Dedupe::Window));

@@ -226,12 +226,14 @@ fn a_search_that_takes_long_shows_how_far_it_is_and_is_stopped_and_goes_on() {
     browser.shot("searching-light");
     browser.js("document.querySelector('.foot button').click()");
     browser.until("it is stopped", &format!("{foot}?.includes('Search on')"));
-    assert_eq!(browser.js("return window.pending"), 1);
+    // More than one if the keys came slowly: each new text is another search.
+    let pending = browser.js("return window.pending").as_u64().unwrap();
+    assert!(pending > 0);
     browser.js("window.slow = false; document.querySelector('.foot button').click()");
     browser.until(
         "it is done",
         &format!("{foot}?.includes('Searched all 10.0 GB')"),
     );
-    assert_eq!(browser.js("return window.pending"), 2);
+    assert_eq!(browser.js("return window.pending"), pending + 1);
     browser.assert_quiet();
 }

@@ -271,12 +271,15 @@ async fn a_start_that_has_nothing_to_send_keeps_no_file_that_its_cursor_has_pass
     let forwarder = log.start(settings(), &sink);
     log.accept(1..=20).await;
     until("all is delivered", || sink.0.ids() == all(1..=20)).await;
+    // As long as the test needs it.
+    let spare = log.journal.hold();
     forwarder.stop().await;
     let forwarder = log.start(settings(), &sink);
     let first = log.names().rotated(journal::Log::Endpoint, 1);
     let file = fs::File::options().append(true).open(&first).unwrap();
     file.set_modified(SystemClock.now() - Duration::from_secs(3600))
         .unwrap();
+    drop(spare);
     until("an old file is deleted", || !first.exists()).await;
     forwarder.stop().await;
 }

@@ -121,17 +121,12 @@ async fn no_cursor_is_ahead_of_its_sink_and_nothing_is_skipped_whatever_happens(
             forwarder = log.start(settings.clone(), &sink);
         }
         until("all is delivered", || sink.0.ids() == all(1..=MESSAGES)).await;
-        until("all is settled", || {
-            forwarder.meters().in_flight.load(Ordering::Relaxed) == 0
+        until("all is passed", || {
+            log.counts(&settings).sequence == MESSAGES
         })
         .await;
         forwarder.stop().await;
-        let counts = log.counts(&settings);
-        assert_eq!(
-            (counts.sequence, counts.delivered),
-            (MESSAGES, MESSAGES),
-            "seed {seed}"
-        );
+        assert_eq!(log.counts(&settings).delivered, MESSAGES, "seed {seed}");
     }
 }
 
@@ -240,10 +235,13 @@ async fn a_destination_that_is_gone_stops_its_forwarder_and_nothing_is_lost() {
     let held = || log.journal.meters().held_files.load(Ordering::Relaxed);
     until("an old file is held", || held() > 0).await;
     assert!(first.exists());
+    // As long as no forwarder holds them.
+    let spare = log.journal.hold();
     forwarder.stop().await;
     assert_eq!(log.counts(&settings).sequence, 0);
     sink.0.does(|_| Act::Store);
     let forwarder = log.start(settings, &sink);
+    drop(spare);
     until("all is delivered", || sink.0.ids() == all(1..=20)).await;
     forwarder.stop().await;
 }

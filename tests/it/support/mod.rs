@@ -34,7 +34,7 @@ pub use logs::{Entry, attribute, records, whole};
 pub use nats::{Nats, NatsSetup};
 pub use port::free_port;
 pub use run::{Ended, Running, finish, run};
-pub use stream::{Stored, assert_each_once, leader, until};
+pub use stream::{Stored, assert_each_once, elected, leader, until};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
 pub use turned_clock::TurnedClock;

@@ -218,7 +218,8 @@ impl Nats {
 
     /// The answer of the monitoring port of a server for a path.
     pub fn json(&self, place: usize, path: &str) -> Value {
-        let (_status, body) = self.monitor(place, path).unwrap();
+        let answer = || self.monitor(place, path);
+        let (_status, body) = eventually(&format!("n{place} answers {path}"), answer);
         serde_json::from_str(&body).unwrap()
     }
 

@@ -41,10 +41,25 @@ pub async fn leader(context: &jetstream::Context, name: &str) -> Option<usize> {
     leader.strip_prefix('n')?.parse().ok()
 }
 
-/// Everything that the leader has, by sequence number. A leader answers from its own copy.
-async fn read_from_leader(context: &jetstream::Context, name: &str) -> BTreeMap<u64, Stored> {
-    let mut stream = context.get_stream(name).await.unwrap();
-    let state = stream.info().await.unwrap().state.clone();
+/// Waits until a server leads a stream: during an election none does.
+pub async fn elected(context: &jetstream::Context, name: &str) -> usize {
+    let mut found = None;
+    until("a server leads the stream", async || {
+        found = leader(context, name).await;
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+/// Everything that the leader has, by sequence number. A leader answers from its own copy. `None`
+/// during an election.
+async fn read_from_leader(
+    context: &jetstream::Context,
+    name: &str,
+) -> Option<BTreeMap<u64, Stored>> {
+    let mut stream = context.get_stream(name).await.ok()?;
+    let state = stream.info().await.ok()?.state.clone();
     let stream = &stream;
     let read = async |sequence: u64| loop {
         match stream.get_raw_message(sequence).await {
@@ -58,7 +73,7 @@ async fn read_from_leader(context: &jetstream::Context, name: &str) -> BTreeMap<
     };
     let sequences = futures_util::stream::iter(state.first_sequence..=state.last_sequence);
     let found = sequences.map(read).buffer_unordered(READERS);
-    found.filter_map(std::future::ready).collect().await
+    Some(found.filter_map(std::future::ready).collect().await)
 }
 
 /// The messages of each server of the cluster, by its index. Each server is read while it leads,
@@ -75,7 +90,9 @@ async fn read_from_each(
             return false;
         };
         if let Entry::Vacant(entry) = found.entry(place) {
-            let messages = read_from_leader(context, name).await;
+            let Some(messages) = read_from_leader(context, name).await else {
+                return false;
+            };
             // If the leader has changed, some of the messages may be from another server.
             if leader(context, name).await == Some(place) {
                 entry.insert(messages);
