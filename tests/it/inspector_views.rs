@@ -11,7 +11,7 @@ use crate::admin::bench;
 use crate::inspector::token;
 use crate::inspector_browser::{AXE, Browser, ROWS, fill, page, push, saying};
 use crate::inspector_forwarding::forwarding;
-use crate::support::{exchange, read_request};
+use crate::support::{eventually, exchange, read_request};
 
 /// A receiver that answers everything with 202.
 fn receiver() -> String {
@@ -246,7 +246,8 @@ fn a_theme_that_is_chosen_is_that_of_the_system() {
         return;
     };
     let (bench, admin) = bench(|options| options);
-    let colours = "return [...document.querySelectorAll('*')].map((node) => {
+    let colours = "document.getAnimations().forEach((one) => one.cancel());
+    return [...document.querySelectorAll('*')].map((node) => {
         const { color, backgroundColor, boxShadow, fill, stroke } = getComputedStyle(node);
         return [color, backgroundColor, boxShadow, fill, stroke].join();
     })";
@@ -258,8 +259,13 @@ fn a_theme_that_is_chosen_is_that_of_the_system() {
         browser.until("it is live", "document.querySelector('.status.live')");
         browser.until("the hour", "document.querySelector('.strip .cell')");
         browser.until("the health", "document.querySelector('#health dt')");
-        browser.js("document.getAnimations().forEach((one) => one.cancel())");
-        browser.js(colours)
+        let mut before = browser.js(colours);
+        eventually("nothing changes any more", || {
+            let now = browser.js(colours);
+            let is_same = now == before;
+            before = now;
+            is_same.then(|| before.clone())
+        })
     };
     let [light, dark] = ["light", "dark"].map(|theme| seen(theme, "theme=auto"));
     assert_ne!(light, dark);
