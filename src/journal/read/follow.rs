@@ -138,7 +138,6 @@ impl Follower {
         // Check the file after its bytes were read: if somebody truncated it and wrote to it
         // meanwhile, the bytes before the position are different.
         if file.len()? < at.offset || (!bytes.is_empty() && !self.is_in_place()?) {
-            self.before = None;
             return self.go_back();
         }
         let is_all = readable.ends_within(at.offset, bytes.len());
@@ -162,7 +161,7 @@ impl Follower {
     }
 
     /// Whether the bytes before the follower's position are still the same.
-    fn is_in_place(&self) -> io::Result<bool> {
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
         match (&self.at, self.trail.newest()) {
             // At the beginning of a file there are no bytes to compare.
             (Some(at), Some(place)) if at.offset > 0 => place.is_in(at.open.file.as_ref()),

@@ -40,6 +40,10 @@ impl Follower {
         // Before the rest is taken: an error would drop its rows, and they would not be read again.
         let entered = self.at(open, 0)?;
         let rest = readable.read(file, at.offset, usize::MAX)?;
+        // Also if there is no rest: the file may have been emptied, and have grown to this length.
+        if !self.is_in_place()? {
+            return self.go_back();
+        }
         self.take(&rest, &split(&rest, Next::Other), events)?;
         if !next.is_certain {
             self.miss();

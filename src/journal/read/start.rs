@@ -61,6 +61,7 @@ impl Follower {
 
     /// Goes back to the newest position whose preceding bytes are unchanged.
     pub(super) fn go_back(&mut self) -> io::Result<bool> {
+        self.before = None;
         self.find_again()
     }
 

@@ -201,6 +201,23 @@ fn what_was_cut_back_is_read_again_from_the_last_common_row_and_says_so() {
 }
 
 #[test]
+fn what_was_emptied_and_has_grown_to_the_same_length_is_read_although_it_was_rotated() {
+    let dir = Dir::new();
+    push(&dir, 1..=3);
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower), ["M1", "M2", "M3"]);
+    let restarted = resume(&dir, &follower);
+    fs::write(dir.live(), "").unwrap();
+    push(&dir, 4..=6);
+    dir.rotate();
+    push(&dir, 7..=7);
+    for mut follower in [restarted, follower] {
+        let found = met(&mut follower);
+        assert_eq!(found, ["missed", "M4", "M5", "M6", "> ", "M7"]);
+    }
+}
+
+#[test]
 fn a_follower_of_logrotate_reads_its_numbers_the_other_way_round() {
     let mut dir = Dir::new();
     dir.numbering = Numbering::Descending;
