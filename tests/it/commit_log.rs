@@ -2,6 +2,7 @@
 //! be overwritten.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -358,8 +359,14 @@ async fn what_has_no_frame_is_durable_before_the_first_frame() {
     let is_durable = |disk: &mut Disk| Log::iter().all(|log| !disk.file(log).durable.is_empty());
     assert!(!storage.with(is_durable), "nothing is synced yet");
     storage.with(|disk| disk.free = None);
-    let is_there = || storage.with(|disk| disk.named(NAME).is_some());
-    clock.turn_until(is_there, || false).await;
+    // The file is there before the commit log is in use.
+    let is_used = || {
+        let bytes = &journal.meters().commit_log.bytes;
+        bytes.load(Ordering::Relaxed) > 0
+    };
+    clock
+        .turn_until(is_used, || journal.health().is_stuck())
+        .await;
     journal.append(entry("b")).await.unwrap();
     storage.with(|disk| {
         frame_with(disk, b"[b]\n\n");

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Bench, answer_within, exchange, key, read_answer, send};
+use crate::support::{Bench, answer_within, eventually, exchange, key, read_answer, send};
+
+/// Signals within this time after the first are the same stop. As in `src/signals.rs`.
+const ONE_STOP: Duration = Duration::from_millis(200);
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -51,21 +54,25 @@ fn the_process_ends_by_itself_after_the_delay_and_not_before() {
     let begun = Instant::now();
     let _stopped = bench.endpoint.stop();
     let took = begun.elapsed();
-    assert!(took >= DELAY && took < DELAY * 5, "{took:?}");
+    assert!(took >= DELAY && took < DELAY * 30, "{took:?}");
 }
 
 #[test]
 fn a_second_signal_ends_the_delay_at_once() {
-    let mut bench = Bench::with(|options| options.set("server.drain_delay", "1h"));
-    let idle = send(bench.endpoint.address, b"");
-    bench.endpoint.signal(Signal::TERM);
-    bench.endpoint.assert_tells("Stopping");
-    // The same stop, signalled twice.
-    bench.endpoint.signal(Signal::TERM);
+    let (mut bench, idle) = eventually("two signals came within the time of one stop", || {
+        let bench = Bench::with(|options| options.set("server.drain_delay", "1h"));
+        let idle = send(bench.endpoint.address, b"");
+        let begun = Instant::now();
+        bench.endpoint.signal(Signal::TERM);
+        bench.endpoint.assert_tells("Stopping");
+        // The same stop, signalled twice.
+        bench.endpoint.signal(Signal::TERM);
+        (begun.elapsed() < ONE_STOP).then_some((bench, idle))
+    });
     assert!(!answer_within(&idle, Duration::from_millis(300)));
     assert_eq!(bench.endpoint.ended(), None);
     bench.endpoint.signal(Signal::INT);
-    let code = crate::support::eventually("it has ended", || bench.endpoint.ended());
+    let code = eventually("it has ended", || bench.endpoint.ended());
     assert_eq!(code, 1);
     assert!(
         bench
@@ -77,21 +84,21 @@ fn a_second_signal_ends_the_delay_at_once() {
 
 #[test]
 fn a_connection_that_is_silent_at_the_stop_is_still_answered() {
-    let bench = Bench::new();
+    let bench = Bench::with(|options| options.set("server.drain", "1h"));
     let mut fresh = send(bench.endpoint.address, b"");
     let mut used = send(bench.endpoint.address, HEALTH);
     assert_eq!(read_answer(&mut used).status, 200);
+    let push = bench.draft().sign(&key(512)).wire();
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.assert_tells("Stopping");
-    let begun = Instant::now();
+    fresh.write_all(&push).unwrap();
     // A connection that has already been answered is closed at once.
     assert!(answer_within(&used, Duration::from_millis(500)));
-    fresh
-        .write_all(&bench.draft().sign(&key(512)).wire())
-        .unwrap();
     assert_eq!(read_answer(&mut fresh).status, 201);
+    let begun = Instant::now();
     bench.endpoint.end();
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
 #[test]
@@ -113,7 +120,7 @@ fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
 
 #[test]
 fn a_peer_that_reads_no_answer_does_not_delay_the_stop() {
-    let bench = Bench::new();
+    let bench = Bench::with(|options| options.set("server.drain", "1h"));
     // Requests on a connection that has carried a push are answered without a pause, so its answers
     // soon fill the buffers.
     let mut unread = send(
@@ -129,5 +136,6 @@ fn a_peer_that_reads_no_answer_does_not_delay_the_stop() {
     let begun = Instant::now();
     let _stopped = bench.endpoint.stop();
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    // Without a stop it may leave the answer unread for 10 s.
+    assert!(took < Duration::from_secs(9), "{took:?}");
 }

@@ -1377,11 +1377,11 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
     journal.confirm_time(now - day * 30);
     journal.confirm_time(now - day);
     clock.turn(CHORES_EVERY);
-    until(&storage, |disk| !is_there(disk, 4)).await;
-    storage.with(|disk| {
-        assert!((2..=4).all(|number| !is_there(disk, number)));
-        assert!(is_there(disk, 5));
-    });
+    until(&storage, |disk| {
+        (2..=4).all(|number| !is_there(disk, number))
+    })
+    .await;
+    storage.with(|disk| assert!(is_there(disk, 5)));
     let deletions = || journal.meters().deletions.load(Ordering::Relaxed);
     until(&storage, |_| deletions() == 4).await;
 }
