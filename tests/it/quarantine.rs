@@ -45,6 +45,10 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
+/// What an endpoint reports once the certificate of a genuine push is on disk, where `explain`
+/// finds it. It is written in the background, and a stop does not wait for it.
+const CACHED: &str = "Cached a signing certificate on disk";
+
 /// Ends an endpoint, which waits for files being saved. Returns its directory and the files in
 /// quarantine.
 fn stopped(endpoint: Endpoint) -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -62,6 +66,7 @@ fn a_refused_request_is_saved_unchanged_and_explain_says_what_is_wrong() {
     for draft in &drafts {
         assert_eq!(endpoint.exchange(&draft.wire()).status, 403);
     }
+    endpoint.assert_tells(CACHED);
     let (dir, kept) = stopped(endpoint);
     assert_eq!(kept.len(), 3);
     assert_eq!(
@@ -122,6 +127,7 @@ fn a_chunked_request_is_saved_with_its_length() {
             .status,
         403
     );
+    endpoint.assert_tells(CACHED);
     let (dir, kept) = stopped(endpoint);
     run(
         dir.path(),

@@ -564,9 +564,12 @@ fn no_number_of_forged_addresses_prevents_the_fetch_of_a_genuine_one() {
 
 #[test]
 fn a_silent_certificate_host_is_given_up_and_the_copy_on_disk_is_used() {
-    let site = Site::after(&[WRONG], |host| {
-        vec![push(host, ContentFormat::Xml, b"m"), forged_elsewhere(host)]
-    });
+    let site = Site::after_all(
+        &[WRONG],
+        |host| vec![push(host, ContentFormat::Xml, b"m"), forged_elsewhere(host)],
+        // It is written in the background, and a stop does not wait for it.
+        |endpoint| endpoint.assert_tells("Cached a signing certificate on disk"),
+    );
     forge(&site, 40);
     site.host.set(Mode::Stall);
     let before = site.host.requests();

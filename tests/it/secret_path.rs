@@ -226,6 +226,10 @@ fn requests_to_a_path_that_is_no_longer_served_are_not_recovered() {
     let path = format!("/n/{}", segment(&bench.endpoint));
     assert_eq!(status(&bench, &path), 403);
     let (address, prefix) = (bench.endpoint.address.to_string(), bench.host.prefix());
+    // It is written in the background, and a stop does not wait for it.
+    bench
+        .endpoint
+        .assert_tells("Cached a signing certificate on disk");
     let dir = bench.endpoint.stop().1;
     let file = dir.path().join("state/path");
     let kept = format!(

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use regex::{Captures, Regex};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tempfile::TempDir;
 
 use super::pages::root;
@@ -181,8 +182,13 @@ impl Stage {
     /// Ends the command that was started last, as Ctrl-C does. It must have printed this.
     pub fn stop(&mut self, expected: &str) {
         let mut last = self.running.pop().unwrap();
-        kill_process_group(Pid::from_child(&last.child), Signal::INT).unwrap();
+        let group = Pid::from_child(&last.child);
+        kill_process_group(group, Signal::INT).unwrap();
         last.child.wait().unwrap();
+        // The shell may end before the program that it runs, which still has the lock of its logs.
+        eventually("its processes have ended", || {
+            (test_kill_process_group(group) == Err(Errno::SRCH)).then_some(())
+        });
         let (expected, printed) = (self.adapted(expected), last.printed());
         assert!(
             has_lines(&printed, &expected),
