@@ -8,8 +8,8 @@ use std::process::Command;
 use mns_endpoint::mns::ContentFormat;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Mode, Options, attribute, eventually, finish, key, program,
-    records, run,
+    CertificateHost, Draft, Endpoint, Mode, Options, attribute, eventually, finish, free_port, key,
+    program, records, run,
 };
 
 /// The address of the real certificate, which only these tests use.
@@ -329,15 +329,15 @@ fn a_device_as_log_directory_is_named_and_not_moved_away() {
         }
     }
     // If a log is a symbolic link to a device, the link is moved away and not the device.
-    std::os::unix::fs::symlink("/dev/null", dir.path().join("endpoint_log.8080")).unwrap();
+    let port = free_port();
+    let log = format!("endpoint_log.{port}");
+    std::os::unix::fs::symlink("/dev/null", dir.path().join(&log)).unwrap();
+    let listen = format!("127.0.0.1:{port}");
     let ended = run(
         dir.path(),
-        &["serve", "--listen", "127.0.0.1:8080", "--log-dir", "."],
+        &["serve", "--listen", &listen, "--log-dir", "."],
     );
-    ended.assert(
-        78,
-        "endpoint_log.8080: it is a device, not a regular file. ",
-    );
+    ended.assert(78, &format!("{log}: it is a device, not a regular file. "));
     ended.assert(78, "logs.stdout");
 }
 

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::quarantine;
 
 use crate::support::{Bench, Draft, Ended, eventually, finish, key, program, read_request, run};
 
@@ -35,6 +36,19 @@ fn bytes(bench: &Bench, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// Waits until the refused request is in quarantine: it is saved in the background.
+fn await_quarantine(bench: &Bench) {
+    let port = bench.endpoint.address.port();
+    let dir = bench
+        .endpoint
+        .path()
+        .join(format!("logs/quarantine.{port}"));
+    eventually("it is in quarantine", || {
+        let is_kept = quarantine::list(&dir).is_ok_and(|kept| kept.len() == 1);
+        is_kept.then_some(())
+    });
+}
+
 fn request_id(draft: &Draft) -> String {
     String::from_utf8(draft.header("x-mns-request-id").unwrap().to_vec()).unwrap()
 }
@@ -51,6 +65,7 @@ fn the_story_of_a_message_has_every_arrival_and_ends_with_the_message() {
         .without("x-mns-request-id")
         .set("x-mns-request-id", "REFUSED1");
     bench.ask(&unsigned);
+    await_quarantine(&bench);
     let signed = draft.sign(&key(512));
     bench.accept(&signed);
     bench.accept(&signed);
@@ -164,6 +179,7 @@ fn a_request_is_put_together_as_it_was_signed() {
         .sign(&key(512))
         .set("x-mns-note", "x");
     bench.ask(&forged);
+    await_quarantine(&bench);
     let request = bytes(&bench, &[&request_id(&forged), "--request"]);
     let text = String::from_utf8_lossy(&request);
     assert!(text.contains("\r\nx-mns-note: x\r\n") && text.contains("\nReason: signature_wrong\n"));

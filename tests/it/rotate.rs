@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{FileOptions, LogFiles, OpenError};
@@ -15,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all,
-    foreign_key, key, read_answer, records, run, send,
+    foreign_key, free_port, key, read_answer, records, run, send,
 };
 
 fn push(host: &CertificateHost) -> Draft {
@@ -132,7 +133,11 @@ fn renames_and_signals_under_load_lose_split_and_repeat_nothing() {
         })
         .collect();
     let (started, mut renames) = (Instant::now(), 0);
-    while started.elapsed() < Duration::from_secs(seconds) {
+    let has_few = |renames: u32| {
+        let is_over = senders.iter().any(JoinHandle::is_finished);
+        !is_over && (renames <= 10 || acknowledged.lock().unwrap().len() <= 100)
+    };
+    while started.elapsed() < Duration::from_secs(seconds) || has_few(renames) {
         renames += 1;
         for log in ["endpoint_log", "access_log"] {
             let live = endpoint.log_path(log);
@@ -214,7 +219,10 @@ fn logs_whose_directory_is_replaced_continue_in_the_new_one() {
         LogFiles::open(locked),
         Err(OpenError::Locked { .. })
     ));
-    fs::remove_dir_all(&live).unwrap();
+    // The endpoint may create a file in it at the same time.
+    eventually("the directory is removed", || {
+        fs::remove_dir_all(&live).ok()
+    });
     assert_eq!(
         endpoint.exchange(&push(&host).wire()).status,
         503,
@@ -513,16 +521,11 @@ fn on_a_full_disk_a_push_gets_the_room_of_what_strangers_have_in_quarantine() {
     let mut filler = fs::File::create(disk.0.path().join("filler")).unwrap();
     while filler.write_all(&[0; 4096]).is_ok() {}
     // The first push may find no room, and MNS retries it. Shortly afterwards there is room.
-    let statuses = eventually("there is room", || {
-        let statuses: Vec<u16> = (0..20)
-            .map(|_| endpoint.exchange(&push(&host).wire()).status)
-            .collect();
-        statuses
-            .iter()
-            .all(|status| *status == 201)
-            .then_some(statuses)
+    eventually("there is room", || {
+        let mut statuses = (0..20).map(|_| endpoint.exchange(&push(&host).wire()).status);
+        statuses.all(|status| status == 201).then_some(())
     });
-    assert_eq!((statuses.len(), kept()), (20, 0));
+    eventually("quarantine is empty", || (kept() == 0).then_some(()));
     endpoint.assert_tells(
         "Space is scarce: deleted requests from quarantine that were not proved genuine",
     );
@@ -663,44 +666,27 @@ fn a_start_names_an_obstacle_at_the_path_of_a_file_and_verify_does_not_wait_for_
         let dir = tempfile::tempdir().unwrap();
         let logs = dir.path().join("logs");
         fs::create_dir(&logs).unwrap();
-        fs::write(logs.join("access_log.8080"), "").unwrap();
-        make(&logs.join("endpoint_log.8080"));
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let log = format!("endpoint_log.{port}");
+        fs::write(logs.join(format!("access_log.{port}")), "").unwrap();
+        make(&logs.join(&log));
         let told = run(
             dir.path(),
-            &["serve", "--log-dir", "logs", "--listen", "127.0.0.1:8080"],
+            &["serve", "--log-dir", "logs", "--listen", &listen],
         );
         told.assert(
             78,
-            &format!("cannot open logs/endpoint_log.8080: it is {kind}, not a regular file. "),
+            &format!("cannot open logs/{log}: it is {kind}, not a regular file. "),
         );
         told.assert(78, "; mend it with: ");
-        told.assert(
-            78,
-            "mv 'logs/endpoint_log.8080' 'logs/endpoint_log.8080'.moved",
-        );
+        told.assert(78, &format!("mv 'logs/{log}' 'logs/{log}'.moved"));
         told.assert(78, "logs.stdout");
-        let verify = [
-            "logs",
-            "verify",
-            "--log-dir",
-            "logs",
-            "--listen",
-            "127.0.0.1:8080",
-        ];
-        run(dir.path(), &verify).assert(
-            1,
-            &format!("endpoint_log.8080: it is {kind}, not a regular file"),
-        );
+        let verify = ["logs", "verify", "--log-dir", "logs", "--listen", &listen];
+        run(dir.path(), &verify).assert(1, &format!("{log}: it is {kind}, not a regular file"));
         // In rotated files and beside the logs: neither a start nor a stop waits for it.
-        fs::rename(
-            logs.join("endpoint_log.8080"),
-            logs.join("endpoint_log.8080.1"),
-        )
-        .unwrap();
-        run(dir.path(), &verify).assert(
-            1,
-            &format!("endpoint_log.8080.1: it is {kind}, not a regular file"),
-        );
+        fs::rename(logs.join(&log), logs.join(format!("{log}.1"))).unwrap();
+        run(dir.path(), &verify).assert(1, &format!("{log}.1: it is {kind}, not a regular file"));
         let endpoint = Endpoint::start_in(dir, &Options::default());
         let port = endpoint.address.port();
         let (_printed, dir) = endpoint.stop();
