@@ -8,8 +8,8 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, exchange_all,
-    key, read_answer, send, unread, within_body_timeout,
+    Answer, BODY_TIMEOUT, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually,
+    exchange_all, key, read_answer, send, unread, within_body_timeout,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -17,6 +17,10 @@ const HALF: &[u8] = b"POST /notifications HTTP/1.1\r\nHost: x\r\n";
 /// A timeout of the endpoint. Timers may be late on a busy machine, but never early.
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(4);
+/// The time for the head of a health check while every slot is busy.
+const TURNED_AWAY_HEAD: Duration = Duration::from_millis(300);
+/// After this time a connection without progress is among the first to give way.
+const GRACE: Duration = Duration::from_secs(1);
 
 fn endpoint(set: &[(&str, &str)]) -> Endpoint {
     Endpoint::start(
@@ -298,17 +302,21 @@ fn if_all_connections_are_busy_a_new_one_gets_503_and_is_closed() {
         }
         // The health check is still answered truthfully, in one piece or two.
         for (method, body) in [("GET", "OK\n"), ("HEAD", "")] {
-            let mut stream = send(
-                bench.endpoint.address,
-                format!("{method} /healthz?x HTTP/1.1\r\nHo").as_bytes(),
-            );
-            later(&stream);
-            stream.write_all(b"st: x\r\n\r\n").unwrap();
-            // With its own slot it would stay open: the bodies have timed out.
-            stream.set_read_timeout(Some(LONG)).unwrap();
-            let answer = until_closed(&mut stream);
-            let answer = String::from_utf8(answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            let first = format!("{method} /healthz?x HTTP/1.1\r\nHo");
+            let answer = eventually("its head came in time", || {
+                let begun = Instant::now();
+                let mut stream = send(bench.endpoint.address, first.as_bytes());
+                answer_within(&stream, Duration::from_millis(10));
+                // It may have been refused, if this machine is busy.
+                stream.write_all(b"st: x\r\n\r\n").ok();
+                let is_late = begun.elapsed() >= TURNED_AWAY_HEAD;
+                // With its own slot it would stay open: the bodies have timed out.
+                stream.set_read_timeout(Some(LONG)).unwrap();
+                let answer = String::from_utf8(until_closed(&mut stream)).unwrap();
+                let is_served = answer.starts_with("HTTP/1.1 200 OK\r\n");
+                assert!(is_served || is_late, "{answer}");
+                is_served.then_some(answer)
+            });
             assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
         }
         for (stream, draft) in all.iter_mut().zip(&drafts) {
@@ -336,10 +344,12 @@ fn clients_that_never_read_their_answers_block_nobody() {
             .count();
         assert!(written < 4000, "the endpoint reads on and on");
     }
+    let push = bench.draft().sign(&key(512));
     let asked = Instant::now();
-    bench.accept(&bench.draft().sign(&key(512)));
+    bench.accept(&push);
+    // An answer may be left unread for 10 s.
     assert!(
-        asked.elapsed() < Duration::from_secs(2),
+        asked.elapsed() < Duration::from_secs(6),
         "{:?}",
         asked.elapsed()
     );
@@ -435,31 +445,33 @@ fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
 
 #[test]
 fn connections_that_have_sent_a_single_byte_give_way_to_requests() {
-    for begun in [&b"P"[..], b"\r\n", b"\r\nP"] {
-        let endpoint = endpoint(&[("server.max_connections", "3")]);
-        let three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, begun)).collect();
-        // A silence in which the server reads what it was sent.
-        assert!(
-            three
-                .iter()
-                .all(|stream| !answer_within(stream, Duration::from_millis(100)))
-        );
-        let started = Instant::now();
-        // Rejected with 503 at first. It is served long before the three are closed by
-        // server.head_timeout.
-        for _ in 0..3 {
-            eventually("a health check is answered", || {
-                let mut stream = send(endpoint.address, HEALTH);
-                (read_answer(&mut stream).status == 200).then_some(())
-            });
-        }
-        assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
-        // They do not delay a stop either.
+    for bytes in [&b"P"[..], b"\r\n", b"\r\nP"] {
+        let (endpoint, _three) = eventually("requests are answered in time", || {
+            let endpoint = endpoint(&[("server.max_connections", "3"), ("server.drain", "1h")]);
+            let begun = Instant::now();
+            let three = [(); 3].map(|()| send(endpoint.address, bytes));
+            // A silence in which the server reads what it was sent.
+            for stream in &three {
+                let is_answered = answer_within(stream, Duration::from_millis(100));
+                assert!(!is_answered || begun.elapsed() >= LONG);
+            }
+            // Rejected with 503 at first. It is served long before the three are closed by
+            // server.head_timeout.
+            for _ in 0..3 {
+                eventually("a health check is answered", || {
+                    let mut stream = send(endpoint.address, HEALTH);
+                    (read_answer(&mut stream).status == 200).then_some(())
+                });
+            }
+            (begun.elapsed() < LONG).then_some((endpoint, three))
+        });
+        // They do not delay a stop for longer than that either.
+        let begun = Instant::now();
         endpoint.stop();
         assert!(
-            started.elapsed() < LONG + Duration::from_secs(6),
+            begun.elapsed() < Duration::from_secs(30),
             "{:?}",
-            started.elapsed()
+            begun.elapsed()
         );
     }
 }
@@ -686,30 +698,33 @@ fn strangers_below_their_share_and_signed_heads_for_others_block_no_push_even_af
         stream
     };
     const MIB: usize = 1024 * 1024;
+    let probe = [
+        b"POST /notifications HTTP/1.1\r\nContent-Length: 3000\r\n\r\n".as_slice(),
+        &[b'x'; 3000],
+    ]
+    .concat();
     eventually("all are taken beside both", || {
-        let _strangers =
-            [16 * MIB, 16 * MIB - 100].map(|sent| hold(bench.draft().sign(&key(512)), sent));
-        let _signed = [8 * MIB, 8 * MIB - 100].map(|sent| hold(push(), sent));
-        let in_time = Instant::now();
-        let probe = [
-            b"POST /notifications HTTP/1.1\r\nContent-Length: 3000\r\n\r\n".as_slice(),
-            &[b'x'; 3000],
-        ]
-        .concat();
+        let strangers = [16 * MIB, 16 * MIB - 100].map(|sent| (bench.draft(), sent));
+        let strangers = strangers.map(|(draft, sent)| (draft.sign(&key(512)), sent));
+        let signed = [8 * MIB, 8 * MIB - 100].map(|sent| (push(), sent));
+        let pushes: Vec<Vec<u8>> = (0..20).map(|_| push().wire()).collect();
+        let begun = Instant::now();
+        let _held = [strangers, signed].map(|both| both.map(|(draft, sent)| hold(draft, sent)));
         // Until all of it has arrived a stranger has room.
         let is_full = || (bench.endpoint.exchange(&probe).status == 503).then_some(());
         (0..200).find_map(|_| is_full())?;
-        let statuses: Vec<u16> = (0..20)
-            .map(|_| bench.endpoint.exchange(&push().wire()).status)
+        let statuses: Vec<u16> = pushes
+            .iter()
+            .map(|wire| bench.endpoint.exchange(wire).status)
             .collect();
-        // Room is occupied for 3 s at most.
-        (in_time.elapsed() < Duration::from_secs(1)).then(|| assert_eq!(statuses, [201; 20]))
+        // Room is occupied for this long at most.
+        (begun.elapsed() < BODY_TIMEOUT).then(|| assert_eq!(statuses, [201; 20]))
     });
 }
 
 #[test]
 fn a_push_whose_body_is_late_keeps_its_slot_while_strangers_occupy_all_their_room() {
-    within_body_timeout(|| {
+    eventually("its body came in time", || {
         let bench = Bench::with(|options| {
             options
                 .set("server.max_body", "32MiB")
@@ -719,13 +734,18 @@ fn a_push_whose_body_is_late_keeps_its_slot_while_strangers_occupy_all_their_roo
         bench.accept(&known);
         let held = fill(&bench);
         let late = Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512));
+        let begun = Instant::now();
         let mut stream = busy(&bench.endpoint, &late);
         // As many as there are slots: all other connections give way.
         let silent: Vec<TcpStream> = (0..6).map(|_| send(bench.endpoint.address, b"")).collect();
-        later(&silent[5]);
-        stream.write_all(&late.body).unwrap();
-        assert_eq!(read_answer(&mut stream).status, 201);
+        answer_within(&silent[5], Duration::from_millis(10));
+        let mut status = [0; 12];
+        let sent = stream.write_all(&late.body);
+        let is_answered = sent.and_then(|()| stream.read_exact(&mut status)).is_ok();
+        let is_accepted = is_answered && status == *b"HTTP/1.1 201";
+        assert!(is_accepted || begun.elapsed() >= GRACE, "it gave way");
         drop(held);
+        is_accepted.then_some(())
     });
 }
 

@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{
     Bench, Draft, Entry, Mode, answer_within, attribute, eventually, exchange, key, occupy,
-    read_answer, send, within_body_timeout,
+    read_answer, send, within, within_body_timeout,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -166,6 +166,11 @@ fn genuine_connections_between_two_pushes_outlive_every_stranger() {
 
 #[test]
 fn one_genuine_head_on_many_connections_proves_one_of_them() {
+    // After this time without progress the one that is proved may give way too.
+    within(GRACE, one_of_four_copies_is_proved);
+}
+
+fn one_of_four_copies_is_proved() {
     let bench = bench(4);
     let draft = genuine(&bench).set("Expect", "100-continue");
     let mut copies: Vec<TcpStream> = (0..4)
@@ -266,7 +271,8 @@ fn wait_for_slot(bench: &Bench) {
     let begun = Instant::now();
     let mut stream = send(bench.endpoint.address, &genuine(bench).wire());
     assert_eq!(read_answer(&mut stream).status, 201);
-    assert!(begun.elapsed() < GRACE * 2, "{:?}", begun.elapsed());
+    // An answer may be left unread for 10 s.
+    assert!(begun.elapsed() < GRACE * 8, "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -363,9 +369,14 @@ fn the_body_of_a_refused_head_is_read_for_a_second_and_no_longer() {
         });
         (begun.elapsed(), log.text.contains("<Notification"))
     };
-    let (took, has_body) = refused(0, &forged.body);
-    assert!(has_body, "{took:?}");
-    let (took, has_body) = refused(1, &forged.body[..1]);
+    let mut before = 0;
+    eventually("its body came within a second", || {
+        let (took, has_body) = refused(before, &forged.body);
+        before += 1;
+        assert!(has_body || took >= GRACE, "{took:?}");
+        has_body.then_some(())
+    });
+    let (took, has_body) = refused(before, &forged.body[..1]);
     assert!(took >= GRACE && !has_body, "{took:?}");
 }
 

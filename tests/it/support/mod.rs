@@ -44,18 +44,23 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 /// How long the endpoint waits for the rest of a body that has begun.
-const BODY_TIMEOUT: Duration = Duration::from_secs(3);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs a test whose connections the endpoint closes after [`BODY_TIMEOUT`].
 ///
 /// A failure only counts if it happened within that time. On a machine too busy for that the test
 /// runs again.
 pub fn within_body_timeout(test: impl Fn()) {
-    eventually("it ran within the timeout of a body", || {
+    within(BODY_TIMEOUT, test);
+}
+
+/// The same for another timeout of the endpoint.
+pub fn within(timeout: Duration, test: impl Fn()) {
+    eventually(&format!("it ran within a timeout of {timeout:?}"), || {
         let begun = Instant::now();
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(&test));
         match outcome {
-            Err(failure) if begun.elapsed() < BODY_TIMEOUT => std::panic::resume_unwind(failure),
+            Err(failure) if begun.elapsed() < timeout => std::panic::resume_unwind(failure),
             outcome => outcome.ok(),
         }
     });
