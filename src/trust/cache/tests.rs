@@ -396,7 +396,13 @@ async fn nothing_is_fetched_ahead_for_a_cache_that_is_gone_or_for_any_other_addr
 
 #[tokio::test]
 async fn while_all_permits_are_taken_certificates_on_disk_are_still_used() {
-    let bench = Bench::new(3_600_000, Err(down()));
+    let mut bench = Bench::new(3_600_000, Err(down()));
+    // With this timeout the permits are taken until the end of the test.
+    let (store, hour) = (
+        CertificateStore::new(bench.dir.path().to_owned()),
+        Duration::from_secs(3600),
+    );
+    bench.cache = CertificateCache::new(bench.script.clone(), store, hour);
     let kept = bench.dir.path().join("a.example/kept.pem");
     std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
     std::fs::write(kept, OLD).unwrap();
@@ -410,7 +416,7 @@ async fn while_all_permits_are_taken_certificates_on_disk_are_still_used() {
         tokio::task::yield_now().await;
     }
     // The answer comes at once: an address without a copy on disk would wait for a permit.
-    let kept = tokio::time::timeout(Duration::from_secs(1), bench.get("kept")).await;
+    let kept = tokio::time::timeout(Duration::from_secs(30), bench.get("kept")).await;
     kept.unwrap().unwrap();
     assert_eq!(bench.calls(), FETCHES_MAX);
     crowd.into_iter().for_each(|fetch| fetch.abort());
