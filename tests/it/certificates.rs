@@ -352,11 +352,7 @@ fn the_first_push_after_a_start_does_not_wait_for_the_source_if_its_certificate_
     let wire = push(&host.url("59.pem")).sign(&key(512)).wire();
     eventually("they are read within the second that a start waits", || {
         let dir = tempfile::tempdir().unwrap();
-        let kept = dir
-            .path()
-            .join("certs/signing")
-            .join(host.address.to_string());
-        std::fs::create_dir_all(&kept).unwrap();
+        let kept = host.kept_in(dir.path());
         // Reading this many takes longer than a push needs to arrive.
         for number in 0..60 {
             std::fs::write(kept.join(format!("{number:02}.pem")), &pem).unwrap();
@@ -374,11 +370,7 @@ fn the_first_push_after_a_start_does_not_wait_for_the_source_if_its_certificate_
 fn a_fifo_or_a_device_at_the_path_of_a_certificate_blocks_nothing() {
     let host = CertificateHost::serving(&key(512));
     let dir = tempfile::tempdir().unwrap();
-    let kept = dir
-        .path()
-        .join("certs/signing")
-        .join(host.address.to_string());
-    std::fs::create_dir_all(&kept).unwrap();
+    let kept = host.kept_in(dir.path());
     mknodat(CWD, kept.join("x.pem"), FileType::Fifo, 0o600.into(), 0).unwrap();
     mknodat(CWD, kept.join("../.probe"), FileType::Fifo, 0o600.into(), 0).unwrap();
     symlink("/dev/zero", kept.join("y.pem")).unwrap();

@@ -362,11 +362,7 @@ fn warnings_about_unusable_certificates_on_disk_are_limited_whatever_strangers_n
     let host = CertificateHost::start(Mode::Hang);
     let options = Options::trusting(host.prefix());
     let dir = tempfile::tempdir().unwrap();
-    let kept = dir
-        .path()
-        .join("certs/signing")
-        .join(host.address.to_string());
-    std::fs::create_dir_all(&kept).unwrap();
+    let kept = host.kept_in(dir.path());
     std::fs::write(kept.join("torn.pem"), "torn by a power cut").unwrap();
     let endpoint = Endpoint::start_in(dir, &options);
     let send = |file: &str| {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -101,6 +102,13 @@ impl CertificateHost {
     /// How many of them were answered by [`Mode::Only`].
     pub fn served(&self) -> usize {
         self.served.load(Ordering::SeqCst)
+    }
+
+    /// The directory in which an endpoint in `dir` keeps its certificates. Creates it.
+    pub fn kept_in(&self, dir: &Path) -> PathBuf {
+        let kept = dir.join("certs/signing").join(self.address.to_string());
+        std::fs::create_dir_all(&kept).unwrap();
+        kept
     }
 
     /// The prefix to trust.
