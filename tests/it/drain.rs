@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::{Bench, answer_within, eventually, exchange, key, read_answer, send};
 
 /// Signals within this time after the first are the same stop. As in `src/signals.rs`.
-const ONE_STOP: Duration = Duration::from_millis(200);
+pub const ONE_STOP: Duration = Duration::from_millis(200);
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 

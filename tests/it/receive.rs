@@ -1,16 +1,17 @@
 //! Accepted pushes: every genuine push, whatever its format, key, size and transport.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use mns_endpoint::mns::{ATTRIBUTES, ContentFormat, Notation};
 
+use crate::drain::ONE_STOP;
 use crate::support::{
-    Answer, BODY_TIMEOUT, CertificateHost, Draft, Endpoint, Options, attribute, eventually,
-    exchange_all, key, read_answer, records, run, send, within_body_timeout,
+    Answer, BODY_TIMEOUT, CertificateHost, Draft, Endpoint, Options, answer_within, attribute,
+    eventually, exchange_all, key, read_answer, records, run, send, within_body_timeout,
 };
 
 const FORMATS: [ContentFormat; 3] = [
@@ -513,20 +514,26 @@ fn a_request_in_progress_at_a_signal_is_finished() {
     within_body_timeout(request_in_progress_at_a_signal);
 }
 
-fn request_in_progress_at_a_signal() {
+/// Sends the head of a push and the first bytes of its body. Returns the rest of its body too.
+fn request_in_progress() -> (Endpoint, CertificateHost, TcpStream, Vec<u8>) {
     let (endpoint, host) = endpoint_for(512);
     let draft = Draft::new(ContentFormat::Xml, "last", &host.url("x.pem")).sign(&key(512));
     let (early, late) = draft.body.split_at(10);
-    let mut stream = send(endpoint.address, &[draft.head(), early.to_vec()].concat());
+    let stream = send(endpoint.address, &[draft.head(), early.to_vec()].concat());
     // The request has begun once its connection is accepted and its head is read. An answer on
     // another connection proves that the accept loop is past it.
     assert_eq!(
         endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status,
         200
     );
+    (endpoint, host, stream, late.to_vec())
+}
+
+fn request_in_progress_at_a_signal() {
+    let (endpoint, _host, mut stream, late) = request_in_progress();
     endpoint.signal(Signal::TERM);
     endpoint.assert_tells("Stopping");
-    stream.write_all(late).unwrap();
+    stream.write_all(&late).unwrap();
     assert_created(&read_answer(&mut stream));
     let path = endpoint.log_path("endpoint_log");
     let (_printed, _dir) = endpoint.end();
@@ -539,23 +546,17 @@ fn request_in_progress_at_a_signal() {
 
 #[test]
 fn two_stop_signals_at_once_are_one_stop() {
-    // As in `src/signals.rs`.
-    const ONE_STOP: Duration = Duration::from_millis(200);
     let test = || {
-        let (endpoint, host) = endpoint_for(512);
-        let draft = Draft::new(ContentFormat::Xml, "last", &host.url("x.pem")).sign(&key(512));
-        let (early, late) = draft.body.split_at(10);
-        let mut stream = send(endpoint.address, &[draft.head(), early.to_vec()].concat());
-        assert_eq!(
-            endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status,
-            200
-        );
+        let (endpoint, _host, mut stream, late) = request_in_progress();
         let begun = Instant::now();
         endpoint.signal(Signal::TERM);
+        // The system merges two signals of which the first is still pending.
+        endpoint.assert_tells("Stopping");
         endpoint.signal(Signal::TERM);
         (begun.elapsed() < ONE_STOP).then(|| {
-            endpoint.assert_tells("Stopping");
-            stream.write_all(late).unwrap();
+            // A second stop would end the process now.
+            assert!(!answer_within(&stream, Duration::from_millis(100)));
+            stream.write_all(&late).unwrap();
             assert_created(&read_answer(&mut stream));
             endpoint.end();
         })
