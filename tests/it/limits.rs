@@ -464,7 +464,7 @@ fn connections_that_have_sent_a_single_byte_give_way_to_requests() {
             }
             (begun.elapsed() < LONG).then_some((endpoint, three))
         });
-        // They do not delay a stop for longer than that either.
+        // They do not delay a stop until the end of server.drain either.
         let begun = Instant::now();
         endpoint.stop();
         assert!(

@@ -36,7 +36,8 @@ use crate::journal::{Hold, Position, Saved};
 const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a stop waits for the cursor to be saved: as long as for the journal to close.
 const SAVE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How often a stop saves the cursor. Not as long as that is needed, because a save may fail.
+/// How often a stop saves the cursor at most: a second time for what was acknowledged during the
+/// first save. Not more often, because a save that fails would be repeated without a pause.
 const LAST_SAVES: usize = 2;
 
 /// The state of a forwarder.
